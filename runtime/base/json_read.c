@@ -1,0 +1,228 @@
+#include "base/json_read.h"
+
+#include "base/bytes.h"
+#include "base/json_string.h"
+
+enum azfn__json_type azfn__json_type_of(struct azfn_span value)
+{
+    const char *start = value.data ? value.data : "";
+    const char *end = start + (value.data ? value.length : 0);
+    start = azfn__skip_blanks(start, end);
+    switch (start < end ? *start : '\0') {
+    case 'n':
+        return AZFN__JSON_NULL;
+    case 'f':
+        return AZFN__JSON_FALSE;
+    case 't':
+        return AZFN__JSON_TRUE;
+    case '"':
+        return AZFN__JSON_STRING;
+    case '[':
+        return AZFN__JSON_ARRAY;
+    case '{':
+        return AZFN__JSON_OBJECT;
+    default:
+        return start < end && (*start == '-' || (*start >= '0' && *start <= '9')) ? AZFN__JSON_NUMBER
+                                                                                   : AZFN__JSON_NONE;
+    }
+}
+
+/* From the opening quote to behind the closing one, or to the end. */
+static const char *skip_string(const char *p, const char *end)
+{
+    p++;
+    while (end - p >= 8) {
+        uint64_t word = azfn__load_8(p);
+        uint64_t marks = (azfn__mark_byte(word, '"') | azfn__mark_byte(word, '\\')) & ~word & AZFN__HIGH_BITS;
+        if (marks == 0) {
+            p += 8;
+            continue;
+        }
+        p += azfn__first_mark(marks);
+        if (*p == '"') {
+            return p + 1;
+        }
+        p += *p == '\\' && end - p > 1 ? 2 : 1;
+    }
+    while (p < end && *p != '"') {
+        p += *p == '\\' && end - p > 1 ? 2 : 1;
+    }
+    return p < end ? p + 1 : end;
+}
+
+/* From the opening bracket to behind the closing one, or to the end. The text was checked: which kind of
+ * bracket closes another is known. */
+static const char *skip_container(const char *p, const char *end)
+{
+    size_t depth = 0;
+    while (p < end) {
+        if (end - p >= 8) {
+            uint64_t word = azfn__load_8(p);
+            /* with bit 5 set, [ is { and ] is } */
+            uint64_t folded = word | AZFN__EACH_BYTE(0x20);
+            uint64_t marks = (azfn__mark_byte(folded, '{') | azfn__mark_byte(folded, '}') |
+                              azfn__mark_byte(word, '"')) &
+                             ~word & AZFN__HIGH_BITS;
+            if (marks == 0) {
+                p += 8;
+                continue;
+            }
+            p += azfn__first_mark(marks);
+        }
+        if (*p == '"') {
+            p = skip_string(p, end);
+            continue;
+        }
+        if (*p == '{' || *p == '[') {
+            depth++;
+        } else if ((*p == '}' || *p == ']') && --depth == 0) {
+            return p + 1;
+        }
+        p++;
+    }
+    return end;
+}
+
+/* From the first byte of a value to behind it; not beyond p where no value is. */
+static const char *skip_value(const char *p, const char *end)
+{
+    if (p == end) {
+        return p;
+    }
+    if (*p == '"') {
+        return skip_string(p, end);
+    }
+    if (*p == '{' || *p == '[') {
+        return skip_container(p, end);
+    }
+    while (p < end && *p > ' ' && *p != ',' && *p != ']' && *p != '}' && *p != ':' && *p != '"') {
+        p++;
+    }
+    return p;
+}
+
+struct azfn__json_walk azfn__json_walk(struct azfn_span container)
+{
+    return azfn__json_walk_from(container, 0);
+}
+
+struct azfn__json_walk azfn__json_walk_from(struct azfn_span container, size_t cursor)
+{
+    struct azfn__json_walk walk = {0};
+    enum azfn__json_type type = azfn__json_type_of(container);
+    if ((type == AZFN__JSON_OBJECT || type == AZFN__JSON_ARRAY) && cursor <= container.length) {
+        walk.end = container.data + container.length;
+        walk.next = cursor > 0 ? container.data + cursor : azfn__skip_blanks(container.data, walk.end) + 1;
+        walk.is_object = type == AZFN__JSON_OBJECT;
+    }
+    return walk;
+}
+
+size_t azfn__json_walk_cursor(const struct azfn__json_walk *walk, struct azfn_span container)
+{
+    return walk->next ? (size_t)(walk->next - container.data) : container.length;
+}
+
+static bool end_walk(struct azfn__json_walk *walk)
+{
+    walk->next = walk->end;
+    walk->name = (struct azfn_span){0};
+    walk->value = (struct azfn_span){0};
+    return false;
+}
+
+bool azfn__json_walk_next(struct azfn__json_walk *walk)
+{
+    const char *end = walk->end;
+    const char *p = azfn__skip_blanks(walk->next, end);
+    if (p < end && *p == ',') {
+        p = azfn__skip_blanks(p + 1, end);
+    }
+    if (walk->is_object) {
+        if (p == end || *p != '"') {
+            return end_walk(walk);
+        }
+        const char *name = p;
+        p = skip_string(p, end);
+        walk->name = azfn__span(name, (size_t)(p - name));
+        p = azfn__skip_blanks(p, end);
+        if (p == end || *p != ':') {
+            return end_walk(walk);
+        }
+        p = azfn__skip_blanks(p + 1, end);
+    }
+    const char *value = p;
+    p = skip_value(p, end);
+    if (p == value) {
+        return end_walk(walk);
+    }
+    walk->value = azfn__span(value, (size_t)(p - value));
+    walk->next = p;
+    return true;
+}
+
+struct azfn_span azfn__json_member(struct azfn_span object, struct azfn_span name)
+{
+    struct azfn_span found = {0};
+    struct azfn__json_walk walk = azfn__json_walk(object);
+    while (walk.is_object && azfn__json_walk_next(&walk)) {
+        if (azfn__json_string_equals(walk.name, name)) {
+            found = walk.value;
+        }
+    }
+    return found;
+}
+
+/* The digits of an integer, and whether a minus is in front of them. */
+static enum azfn_error read_integer(struct azfn_span value, bool *out_is_negative, uint64_t *out_magnitude)
+{
+    value = azfn__json_trim(value);
+    bool is_negative = value.length > 0 && value.data[0] == '-';
+    uint64_t magnitude = 0;
+    bool is_too_large = false;
+    size_t first = is_negative ? 1 : 0;
+    if (value.length == first || (value.data[first] == '0' && value.length > first + 1)) {
+        return AZFN_ERROR_SYNTAX;
+    }
+    for (size_t i = first; i < value.length; i++) {
+        unsigned digit = (unsigned)(unsigned char)value.data[i] - '0';
+        if (digit > 9) {
+            return AZFN_ERROR_SYNTAX;
+        }
+        is_too_large = is_too_large || magnitude > (UINT64_MAX - digit) / 10;
+        magnitude = is_too_large ? 0 : magnitude * 10 + digit;
+    }
+    *out_is_negative = is_negative;
+    *out_magnitude = magnitude;
+    return is_too_large ? AZFN_ERROR_RANGE : AZFN_OK;
+}
+
+enum azfn_error azfn__json_uint64(struct azfn_span value, uint64_t *out_value)
+{
+    bool is_negative = false;
+    uint64_t magnitude = 0;
+    enum azfn_error error = read_integer(value, &is_negative, &magnitude);
+    if (error == AZFN_OK && is_negative && magnitude > 0) {
+        error = AZFN_ERROR_RANGE;
+    }
+    if (error == AZFN_OK) {
+        *out_value = magnitude;
+    }
+    return error;
+}
+
+enum azfn_error azfn__json_int64(struct azfn_span value, int64_t *out_value)
+{
+    bool is_negative = false;
+    uint64_t magnitude = 0;
+    enum azfn_error error = read_integer(value, &is_negative, &magnitude);
+    if (error != AZFN_OK) {
+        return error;
+    }
+    if (magnitude > (uint64_t)INT64_MAX + (is_negative ? 1 : 0)) {
+        return AZFN_ERROR_RANGE;
+    }
+    /* INT64_MIN has no positive counterpart to negate */
+    *out_value = !is_negative ? (int64_t)magnitude : magnitude > 0 ? -(int64_t)(magnitude - 1) - 1 : 0;
+    return AZFN_OK;
+}

@@ -1,0 +1,37 @@
+/* base/span.h
+ * Comparing, cutting and making views of bytes. A span with data NULL is absent. */
+#ifndef AZFN_BASE_SPAN_H
+#define AZFN_BASE_SPAN_H
+
+#include <azfn.h>
+
+#include <string.h>
+
+/* A span of a string literal. */
+#define AZFN__SPAN(literal) ((struct azfn_span){.data = (literal), .length = sizeof(literal) - 1})
+
+static inline struct azfn_span azfn__span(const void *data, size_t length)
+{
+    return (struct azfn_span){.data = data, .length = length};
+}
+
+static inline bool azfn__span_equal(struct azfn_span a, struct azfn_span b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+}
+
+static inline unsigned char azfn__lower(unsigned char c)
+{
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+/* ASCII only: what HTTP header names, route literals and query names need. */
+bool azfn__span_equal_ignore_case(struct azfn_span a, struct azfn_span b);
+bool azfn__span_starts_with(struct azfn_span span, struct azfn_span prefix);
+/* Without the blanks and tabs around it. */
+struct azfn_span azfn__span_trim(struct azfn_span span);
+/* From offset to the end; empty when offset is beyond it. */
+struct azfn_span azfn__span_from(struct azfn_span span, size_t offset);
+bool azfn__span_is_utf8(struct azfn_span span);
+
+#endif

@@ -1,0 +1,246 @@
+#include "broker/broker.h"
+
+#include "base/span.h"
+#include "broker/environment.h"
+#include "broker/host_watch.h"
+#include "broker/launcher.h"
+#include "broker/listener.h"
+#include "broker/log_sink.h"
+#include "broker/privileges.h"
+#include "broker/supervisor.h"
+#include "config/config.h"
+#include "config/config_files.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A killed handler's worker is gone within milliseconds; this is for a machine that is very busy. */
+#define BIND_PATIENCE_MS 5000
+#define LAST_WORDS_MS 1000
+
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+#define STOP_SIGNAL_COUNT (sizeof(stop_signals) / sizeof(stop_signals[0]))
+
+struct broker {
+    const struct azfn__app *app;
+    struct azfn__log_sink log;
+    struct azfn__host_watch host_watch;
+    struct azfn__launcher launcher;
+    struct azfn__arena arena; /* what was copied out of the environment */
+    struct azfn__config_files files;
+    struct azfn__config *config;
+    struct azfn__supervisor supervisor;
+    uv_loop_t loop;
+    uv_signal_t signals[STOP_SIGNAL_COUNT];
+    bool is_root;
+    uint16_t port;
+    int executable;
+    int listener;
+    int config_fd;
+    int exit_code;
+};
+
+AZFN_PRINTF(2, 3) static bool fault(struct broker *broker, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    azfn__log_sink_say(&broker->log, AZFN_LOG_ERROR, "sys_crash:start", "%s", text);
+    return false;
+}
+
+static bool fork_launcher(struct broker *broker)
+{
+    char worker_argument[] = AZFN__WORKER_ARGUMENT;
+    char *const arguments[] = {broker->app->program, worker_argument, NULL};
+    broker->executable = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    if (broker->executable < 0) {
+        return fault(broker, "can't find this program's file: /proc/self/exe: %s", strerror(errno));
+    }
+    if (azfn__launcher_fork(&broker->launcher, broker->executable, arguments) != AZFN_OK) {
+        return fault(broker, "can't fork the launcher: %s", strerror(errno));
+    }
+    return true;
+}
+
+static bool parse_port(struct azfn_span text, uint16_t *out_port)
+{
+    unsigned long port = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || port > UINT16_MAX) {
+            return false;
+        }
+        port = port * 10 + (unsigned long)(text.data[i] - '0');
+    }
+    *out_port = (uint16_t)port;
+    return port > 0 && port <= UINT16_MAX;
+}
+
+static bool read_configuration(struct broker *broker, const char *root)
+{
+    struct azfn__config_fault config_fault = {{0}};
+    enum azfn_error error = azfn__config_files_read(&broker->files, root, &config_fault);
+    if (error == AZFN_OK) {
+        error = azfn__config_new(broker->files.files, broker->files.file_count, broker->app->functions,
+                                 broker->app->function_count, &broker->config, &config_fault);
+    }
+    if (error != AZFN_OK) {
+        return fault(broker, "%s", config_fault.message[0] ? config_fault.message : azfn_error_text(error));
+    }
+    broker->config_fd = azfn__config_files_seal(&broker->files);
+    return broker->config_fd >= 0 || fault(broker, "can't keep the configuration in memory: %s", strerror(errno));
+}
+
+/* Copies what is needed out of the environment, by name, and then overwrites all of it. */
+static bool take_environment(struct broker *broker, struct azfn_span *out_root)
+{
+    struct azfn_span port = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_CUSTOMHANDLER_PORT"));
+    struct azfn_span app_id = azfn__environment_copy(&broker->arena, AZFN__SPAN("WEBSITE_SITE_NAME"));
+    *out_root = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_APP_ROOT_PATH"));
+    azfn__environment_wipe();
+    if (app_id.length > 0) {
+        broker->log.app_id = app_id;
+    }
+    if (!azfn_span_is_present(port)) {
+        return fault(broker, "FUNCTIONS_CUSTOMHANDLER_PORT is not set: the Functions host or azfn-local starts this "
+                             "program, see --help");
+    }
+    return parse_port(port, &broker->port) ||
+           fault(broker, "FUNCTIONS_CUSTOMHANDLER_PORT is no port from 1 to 65535");
+}
+
+static bool bind_port(struct broker *broker)
+{
+    broker->listener = azfn__listener_bind(broker->port, BIND_PATIENCE_MS, &broker->port);
+    return broker->listener >= 0 ||
+           fault(broker, "can't bind 127.0.0.1:%u: %s", (unsigned)broker->port, strerror(errno));
+}
+
+/* With execveat() the folders above don't matter, only the file's own mode does. */
+static bool check_executable(struct broker *broker, uid_t user)
+{
+    struct stat status;
+    if (fstat(broker->executable, &status) != 0) {
+        return fault(broker, "can't look at this program's file: %s", strerror(errno));
+    }
+    mode_t needed = status.st_uid == user ? S_IXUSR : status.st_gid == user ? S_IXGRP : S_IXOTH;
+    if (status.st_mode & needed) {
+        return true;
+    }
+    return fault(broker, "the worker's user %u may not execute %s: chmod %s+x it", (unsigned)user,
+                 broker->app->program, needed == S_IXUSR ? "u" : needed == S_IXGRP ? "g" : "o");
+}
+
+static bool give_up_privileges(struct broker *broker)
+{
+    broker->is_root = azfn__privileges_are_root();
+    uid_t worker = broker->is_root ? broker->config->worker_user : 0;
+    if (broker->is_root && !check_executable(broker, worker)) {
+        return false;
+    }
+    if (azfn__launcher_become(&broker->launcher, worker) != AZFN_OK) {
+        return fault(broker, "the launcher can't become user %u: %s", (unsigned)worker, strerror(errno));
+    }
+    if (broker->is_root && azfn__privileges_become(broker->config->broker_user) != AZFN_OK) {
+        return fault(broker, "can't become user %u: %s", (unsigned)broker->config->broker_user, strerror(errno));
+    }
+    close(broker->executable);
+    return azfn__privileges_forbid_dumps() == AZFN_OK || fault(broker, "can't forbid core dumps: %s", strerror(errno));
+}
+
+static void on_end(int exit_code, void *user_data)
+{
+    struct broker *broker = user_data;
+    broker->exit_code = exit_code;
+    uv_stop(&broker->loop);
+}
+
+static void on_first_ready(void *user_data)
+{
+    struct broker *broker = user_data;
+    azfn__log_sink_say(&broker->log, AZFN_LOG_INFORMATION, "sys_startup",
+                       "azfn " AZFN__VERSION " serves %zu functions on 127.0.0.1:%u; %s", broker->config->function_count,
+                       (unsigned)broker->port,
+                       broker->is_root ? "root was given up, broker and worker are different users"
+                                       : "broker and worker are the same ordinary user");
+}
+
+static void on_host_ended(void *user_data)
+{
+    struct broker *broker = user_data;
+    azfn__log_sink_say(&broker->log, AZFN_LOG_ERROR, "sys_shutdown", "the process that started this one has ended");
+    on_end(1, broker);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct broker *broker = handle->data;
+    azfn__log_sink_say(&broker->log, AZFN_LOG_INFORMATION, "sys_shutdown", "asked to end by signal %d", number);
+    azfn__supervisor_drain(&broker->supervisor);
+}
+
+static bool watch_signals(struct broker *broker)
+{
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < STOP_SIGNAL_COUNT; i++) {
+        broker->signals[i].data = broker;
+        if (uv_signal_init(&broker->loop, &broker->signals[i]) != 0 ||
+            uv_signal_start(&broker->signals[i], on_signal, stop_signals[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run_loop(struct broker *broker)
+{
+    if (uv_loop_init(&broker->loop) != 0) {
+        return fault(broker, "can't make an event loop: %s", strerror(errno));
+    }
+    const struct azfn__supervisor_options options = {.loop = &broker->loop,
+                                                     .launcher = &broker->launcher,
+                                                     .log = &broker->log,
+                                                     .listener = broker->listener,
+                                                     .config = broker->config_fd,
+                                                     .on_end = on_end,
+                                                     .on_first_ready = on_first_ready,
+                                                     .user_data = broker};
+    if (azfn__supervisor_start(&broker->supervisor, &options) != AZFN_OK || !watch_signals(broker) ||
+        azfn__log_sink_attach(&broker->log, &broker->loop) != AZFN_OK ||
+        azfn__host_watch_start(&broker->host_watch, &broker->loop, on_host_ended, broker) != AZFN_OK) {
+        return fault(broker, "can't watch worker, signals and host: %s", strerror(errno));
+    }
+    uv_run(&broker->loop, UV_RUN_DEFAULT);
+    return true;
+}
+
+int azfn__broker_run(const struct azfn__app *app)
+{
+    static struct broker broker;
+    struct azfn_span root_setting;
+    broker = (struct broker){.app = app, .executable = -1, .listener = -1, .config_fd = -1, .exit_code = 1};
+    azfn__host_watch_init(&broker.host_watch);
+    azfn__log_sink_init(&broker.log);
+    azfn__arena_init(&broker.arena, (size_t)1 << 20);
+    prctl(PR_SET_NAME, "azfn-broker", 0, 0, 0);
+
+    if (azfn__privileges_forbid_dumps() != AZFN_OK) {
+        fault(&broker, "can't forbid core dumps: %s", strerror(errno));
+    } else if (fork_launcher(&broker) && take_environment(&broker, &root_setting)) {
+        const char *root = app->app_root ? app->app_root : root_setting.length > 0 ? root_setting.data : ".";
+        if (read_configuration(&broker, root) && bind_port(&broker) && give_up_privileges(&broker)) {
+            run_loop(&broker);
+        }
+    }
+    azfn__log_sink_flush(&broker.log, LAST_WORDS_MS);
+    return broker.exit_code;
+}

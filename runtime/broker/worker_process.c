@@ -1,0 +1,295 @@
+#include "broker/worker_process.h"
+
+#include "base/span.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES ((size_t)4096)
+
+/* One thread, and libuv hands a buffer back before it asks for the next: so one is enough for all pipes. */
+static char read_buffer[(size_t)64 << 10];
+
+static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *out_buffer)
+{
+    (void)handle;
+    (void)suggested_size;
+    *out_buffer = uv_buf_init(read_buffer, sizeof(read_buffer));
+}
+
+static void emit_line(struct azfn__worker_process *worker, struct azfn__worker_output *output, bool is_cut)
+{
+    bool is_stdout = output == &worker->outputs[0];
+    if (output->line.length > 0) {
+        azfn__log_sink_write(
+            worker->log,
+            (struct azfn__log_entry){.level = is_stdout ? AZFN_LOG_INFORMATION : AZFN_LOG_ERROR,
+                                     .origin = is_stdout ? AZFN__ORIGIN_WORKER_STDOUT : AZFN__ORIGIN_WORKER_STDERR,
+                                     .description = azfn__buffer_span(&output->line)});
+    }
+    output->is_skipping = is_cut;
+    azfn__buffer_reset(&output->line, LINE_MAX_BYTES);
+}
+
+static void take_output(struct azfn__worker_process *worker, struct azfn__worker_output *output, const char *data,
+                        size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (data[i] == '\n' || data[i] == '\r') {
+            if (!output->is_skipping) {
+                emit_line(worker, output, false);
+            }
+            output->is_skipping = false;
+        } else if (!output->is_skipping) {
+            azfn__buffer_append_char(&output->line, data[i]);
+            if (output->line.length == LINE_MAX_BYTES) {
+                emit_line(worker, output, true);
+            }
+        }
+    }
+}
+
+static void free_when_closed(struct azfn__worker_process *worker)
+{
+    if (worker->open_handles > 0 || !worker->is_closing) {
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        azfn__buffer_clean_up(&worker->outputs[i].line);
+    }
+    azfn__frame_reader_clean_up(&worker->reader);
+    azfn__flight_record_unmap(worker->flight_record);
+    free(worker);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct azfn__worker_process *worker = handle->data;
+    worker->open_handles--;
+    free_when_closed(worker);
+}
+
+static void close_pipe(uv_pipe_t *pipe)
+{
+    if (!uv_is_closing((uv_handle_t *)pipe)) {
+        uv_close((uv_handle_t *)pipe, on_closed);
+    }
+}
+
+static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct azfn__worker_process *worker = stream->data;
+    struct azfn__worker_output *output =
+        (uv_pipe_t *)stream == &worker->outputs[0].pipe ? &worker->outputs[0] : &worker->outputs[1];
+    if (count > 0) {
+        take_output(worker, output, buffer->base, (size_t)count);
+    } else if (count < 0) {
+        emit_line(worker, output, false);
+        close_pipe(&output->pipe);
+    }
+}
+
+static bool take_log(struct azfn__worker_process *worker, struct azfn_span payload)
+{
+    struct azfn__log_frame log;
+    if (!azfn__frame_decode_log(payload, &log)) {
+        return false;
+    }
+    azfn__log_sink_write(worker->log, (struct azfn__log_entry){.level = log.level,
+                                                               .origin = AZFN__ORIGIN_WORKER,
+                                                               .event = log.event,
+                                                               .function = log.function,
+                                                               .invocation_id = log.invocation_id,
+                                                               .description = log.text});
+    return true;
+}
+
+static void lose(struct azfn__worker_process *worker, const char *reason)
+{
+    close_pipe(&worker->channel);
+    if (!worker->is_closing) {
+        worker->callbacks.on_lost(worker, reason, worker->callbacks.user_data);
+    }
+}
+
+static void take_frames(struct azfn__worker_process *worker, const char *data, size_t length)
+{
+    struct azfn__frame frame;
+    enum azfn_error error = AZFN_OK;
+    if (!azfn__frame_reader_feed(&worker->reader, data, length)) {
+        lose(worker, "it sent more than a frame can hold");
+        return;
+    }
+    while ((error = azfn__frame_reader_next(&worker->reader, &frame)) == AZFN_OK) {
+        if (frame.type != AZFN__FRAME_LOG) {
+            worker->callbacks.on_frame(worker, &frame, worker->callbacks.user_data);
+        } else if (!take_log(worker, frame.payload)) {
+            error = AZFN_ERROR_SYNTAX;
+            break;
+        }
+        if (uv_is_closing((uv_handle_t *)&worker->channel)) {
+            return;
+        }
+    }
+    if (error != AZFN_ERROR_UNAVAILABLE) {
+        lose(worker, "it sent a malformed frame");
+    }
+}
+
+static void on_channel(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct azfn__worker_process *worker = stream->data;
+    if (count > 0) {
+        take_frames(worker, buffer->base, (size_t)count);
+    } else if (count < 0) {
+        lose(worker, "it closed the channel");
+    }
+}
+
+static bool open_pipe(uv_loop_t *loop, struct azfn__worker_process *worker, uv_pipe_t *pipe, int *fd,
+                      uv_read_cb on_read)
+{
+    if (uv_pipe_init(loop, pipe, 0) != 0) {
+        return false;
+    }
+    pipe->data = worker;
+    worker->open_handles++;
+    if (uv_pipe_open(pipe, *fd) != 0) {
+        return false;
+    }
+    *fd = -1; /* the handle's now */
+    return uv_read_start((uv_stream_t *)pipe, on_allocate, on_read) == 0;
+}
+
+/* ours[] and theirs[]: stdout, stderr, channel. */
+static bool make_streams(int ours[3], int theirs[3])
+{
+    for (int i = 0; i < 2; i++) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0) {
+            return false;
+        }
+        ours[i] = ends[0];
+        theirs[i] = ends[1];
+    }
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        return false;
+    }
+    ours[2] = ends[0];
+    theirs[2] = ends[1];
+    return true;
+}
+
+static void close_all(int *descriptors, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (descriptors[i] >= 0) {
+            close(descriptors[i]);
+        }
+    }
+}
+
+enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launcher *launcher,
+                                           struct azfn__log_sink *log, int listener, int config,
+                                           const struct azfn__worker_process_callbacks *callbacks,
+                                           struct azfn__worker_process **out_worker)
+{
+    int ours[3] = {-1, -1, -1};
+    int theirs[3] = {-1, -1, -1};
+    int flight = -1;
+    enum azfn_error result = AZFN_ERROR_SYSTEM;
+    struct azfn__worker_process *worker = calloc(1, sizeof(*worker));
+    if (!worker) {
+        return AZFN_ERROR_NO_MEMORY;
+    }
+    worker->log = log;
+    worker->callbacks = *callbacks;
+    azfn__frame_reader_init(&worker->reader);
+    azfn__buffer_init(&worker->outputs[0].line, LINE_MAX_BYTES);
+    azfn__buffer_init(&worker->outputs[1].line, LINE_MAX_BYTES);
+    flight = azfn__flight_record_create();
+    worker->flight_record = flight < 0 ? NULL : azfn__flight_record_map(flight);
+    if (!worker->flight_record || !make_streams(ours, theirs) ||
+        !open_pipe(loop, worker, &worker->outputs[0].pipe, &ours[0], on_output) ||
+        !open_pipe(loop, worker, &worker->outputs[1].pipe, &ours[1], on_output) ||
+        !open_pipe(loop, worker, &worker->channel, &ours[2], on_channel)) {
+        goto cleanup;
+    }
+    const int passed[AZFN__WORKER_PASSED_DESCRIPTORS] = {theirs[0], theirs[1], listener, theirs[2], config, flight};
+    result = azfn__launcher_start(launcher, passed);
+
+cleanup:
+    close_all(ours, 3);
+    close_all(theirs, 3);
+    close_all(&flight, 1);
+    if (result == AZFN_OK) {
+        *out_worker = worker;
+    } else {
+        azfn__worker_process_close(worker);
+    }
+    return result;
+}
+
+static void on_sent(uv_write_t *request, int status)
+{
+    (void)status;
+    free(request);
+}
+
+void azfn__worker_process_send(struct azfn__worker_process *worker, enum azfn__frame_type type)
+{
+    struct azfn__buffer frame;
+    char bytes[AZFN__FRAME_HEADER_BYTES];
+    if (uv_is_closing((uv_handle_t *)&worker->channel)) {
+        return;
+    }
+    azfn__buffer_init(&frame, sizeof(bytes));
+    azfn__frame_append(&frame, type, azfn__span("", 0));
+    uv_write_t *request = malloc(sizeof(*request) + sizeof(bytes));
+    if (request && !frame.has_failed) {
+        char *copy = (char *)(request + 1);
+        memcpy(copy, frame.data, sizeof(bytes));
+        uv_buf_t buffer = uv_buf_init(copy, sizeof(bytes));
+        if (uv_write(request, (uv_stream_t *)&worker->channel, &buffer, 1, on_sent) == 0) {
+            request = NULL;
+        }
+    }
+    free(request);
+    azfn__buffer_clean_up(&frame);
+}
+
+/* The process is dead: what it wrote before is in the pipes, and end of file behind it. */
+static void read_rest(struct azfn__worker_process *worker, struct azfn__worker_output *output)
+{
+    uv_os_fd_t fd;
+    if (uv_is_closing((uv_handle_t *)&output->pipe) || uv_fileno((uv_handle_t *)&output->pipe, &fd) != 0) {
+        return;
+    }
+    for (int reads = 0; reads < 16; reads++) {
+        ssize_t count = read(fd, read_buffer, sizeof(read_buffer));
+        if (count <= 0) {
+            break;
+        }
+        take_output(worker, output, read_buffer, (size_t)count);
+    }
+    emit_line(worker, output, false);
+}
+
+void azfn__worker_process_close(struct azfn__worker_process *worker)
+{
+    worker->is_closing = true;
+    uv_pipe_t *const pipes[] = {&worker->outputs[0].pipe, &worker->outputs[1].pipe, &worker->channel};
+    for (size_t i = 0; i < 3; i++) {
+        if (pipes[i]->type == UV_NAMED_PIPE) {
+            if (i < 2) {
+                read_rest(worker, &worker->outputs[i]);
+            }
+            close_pipe(pipes[i]);
+        }
+    }
+    free_when_closed(worker);
+}

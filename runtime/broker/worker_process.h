@@ -1,0 +1,59 @@
+/* broker/worker_process.h
+ * One worker as the broker sees it: a pid, the channel, two pipes with what it prints, and its flight
+ * record. It reads them and reports; what to do about it is the supervisor's business. */
+#ifndef AZFN_BROKER_WORKER_PROCESS_H
+#define AZFN_BROKER_WORKER_PROCESS_H
+
+#include "broker/launcher.h"
+#include "broker/log_sink.h"
+#include "channel/frame.h"
+#include "worker/flight_record.h"
+
+#include <azfn.h>
+#include <uv.h>
+
+struct azfn__worker_process;
+
+struct azfn__worker_process_callbacks {
+    /* A frame other than a log line. */
+    void (*on_frame)(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data);
+    /* The channel ended or broke the protocol: the worker is dead or must die. reason is static text. */
+    void (*on_lost)(struct azfn__worker_process *worker, const char *reason, void *user_data);
+    void *user_data;
+};
+
+/* The text of a stream, cut into lines. */
+struct azfn__worker_output {
+    uv_pipe_t pipe;
+    struct azfn__buffer line;
+    bool is_skipping; /* the rest of a line that was too long */
+};
+
+struct azfn__worker_process {
+    pid_t pid; /* 0 until the launcher has reported it */
+    bool is_ready;
+    uint64_t ready_at_ms; /* uv_now() */
+    uv_pipe_t channel;
+    struct azfn__worker_output outputs[2]; /* stdout, stderr */
+    struct azfn__frame_reader reader;
+    struct azfn__flight_record *flight_record;
+    struct azfn__log_sink *log;
+    struct azfn__worker_process_callbacks callbacks;
+    unsigned open_handles;
+    bool is_closing;
+};
+
+/* Makes the descriptors and has the launcher start a worker with them. listener and config stay the caller's.
+ * Errors: AZFN_ERROR_SYSTEM with errno, AZFN_ERROR_NO_MEMORY. */
+AZFN_MUST_USE enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launcher *launcher,
+                                                         struct azfn__log_sink *log, int listener, int config,
+                                                         const struct azfn__worker_process_callbacks *callbacks,
+                                                         struct azfn__worker_process **out_worker);
+
+/* Sends a frame without payload. One that can't be sent is for a worker that is about to be found dead. */
+void azfn__worker_process_send(struct azfn__worker_process *worker, enum azfn__frame_type type);
+
+/* After its end was reported: reads what it had still printed, then frees it on a later tick. */
+void azfn__worker_process_close(struct azfn__worker_process *worker);
+
+#endif

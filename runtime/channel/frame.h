@@ -1,0 +1,62 @@
+/* channel/frame.h
+ * What broker and worker say to each other over their socketpair: frames of a type and a payload.
+ * On the wire: payload length (4 bytes, little-endian), type (1 byte), three zero bytes, payload.
+ * Texts inside a payload: length (2 bytes, little-endian), bytes. Pure; each side treats what it reads as
+ * hostile. */
+#ifndef AZFN_CHANNEL_FRAME_H
+#define AZFN_CHANNEL_FRAME_H
+
+#include "base/buffer.h"
+
+#include <azfn.h>
+
+#define AZFN__FRAME_HEADER_BYTES 8
+#define AZFN__FRAME_MAX_PAYLOAD_BYTES ((size_t)16 << 10)
+
+enum azfn__frame_type {
+    /* worker to broker */
+    AZFN__FRAME_READY = 1,    /* no payload: it listens and serves */
+    AZFN__FRAME_FAULT = 2,    /* one text: why it can't serve; it ends after this */
+    AZFN__FRAME_LOG = 3,      /* level (1 byte: enum azfn_log_level), then event, function, invocation id, text */
+    AZFN__FRAME_ACCEPTED = 4, /* no payload: draining, and nothing is left in the listening socket's queue */
+    AZFN__FRAME_DRAINED = 5,  /* no payload: nothing is in flight any more; it ends after this */
+    /* broker to worker */
+    AZFN__FRAME_DRAIN = 64,   /* no payload: accept no more, finish what is in flight, end */
+};
+
+struct azfn__frame {
+    enum azfn__frame_type type;
+    struct azfn_span payload; /* valid until the reader is fed or asked again */
+};
+
+/* The payload of AZFN__FRAME_LOG. */
+struct azfn__log_frame {
+    enum azfn_log_level level;
+    struct azfn_span event; /* a security event's name; empty for a function's own line */
+    struct azfn_span function;
+    struct azfn_span invocation_id;
+    struct azfn_span text;
+};
+
+/* Texts that are longer than the frame allows are cut. */
+void azfn__frame_append(struct azfn__buffer *out, enum azfn__frame_type type, struct azfn_span payload);
+void azfn__frame_append_log(struct azfn__buffer *out, const struct azfn__log_frame *log);
+/* False: the payload is malformed. The spans point into it. */
+bool azfn__frame_decode_log(struct azfn_span payload, struct azfn__log_frame *out_log);
+
+/* Cuts a stream of bytes into frames. */
+struct azfn__frame_reader {
+    struct azfn__buffer buffer;
+    size_t consumed;
+};
+
+void azfn__frame_reader_init(struct azfn__frame_reader *reader);
+void azfn__frame_reader_clean_up(struct azfn__frame_reader *reader);
+/* False: more bytes are waiting than one frame can have. */
+AZFN_MUST_USE bool azfn__frame_reader_feed(struct azfn__frame_reader *reader, const void *data, size_t length);
+/* AZFN_OK: *out_frame is the next one. AZFN_ERROR_UNAVAILABLE: more bytes are needed. AZFN_ERROR_SYNTAX:
+ * not a frame; nothing that follows can be trusted. */
+AZFN_MUST_USE enum azfn_error azfn__frame_reader_next(struct azfn__frame_reader *reader,
+                                                      struct azfn__frame *out_frame);
+
+#endif

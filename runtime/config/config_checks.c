@@ -1,0 +1,182 @@
+/* What only shows when all files are read. */
+#include "config/config_build.h"
+
+#include "base/span.h"
+#include "config/config_fault.h"
+#include "config/config_policy.h"
+#include "config/config_text.h"
+
+#include <stdlib.h>
+
+/* --- registered functions --- */
+
+static enum azfn_error refuse_missing_folder(struct azfn__config_build *build, struct azfn_span name)
+{
+    char shown[AZFN__CONFIG_SHOWN_ROOM];
+    char meant_shown[AZFN__CONFIG_SHOWN_ROOM];
+    const struct azfn__config *config = build->config;
+    struct azfn_span meant = config->function_count == 0
+                                 ? (struct azfn_span){0}
+                                 : azfn__config_meant(name, &config->functions->name, config->function_count,
+                                                      sizeof(*config->functions));
+    azfn__config_shown(shown, sizeof(shown), name);
+    azfn__config_say(build->fault, "%s/function.json: expected this file for the registered function \"%s\", found none",
+                     shown, shown);
+    if (azfn_span_is_present(meant)) {
+        azfn__config_say_more(build->fault, " (did you mean \"%s\"?)",
+                              azfn__config_shown(meant_shown, sizeof(meant_shown), meant));
+    }
+    azfn__config_say_more(build->fault, ": add the folder, or remove it from the table in main.c");
+    return AZFN_ERROR_INVALID_ARGUMENT;
+}
+
+enum azfn_error azfn__config_check_registered(struct azfn__config_build *build, const struct azfn_function *registered,
+                                              size_t registered_count)
+{
+    const struct azfn__config *config = build->config;
+    char shown[AZFN__CONFIG_SHOWN_ROOM];
+    bool *seen = calloc(config->function_count + 1, sizeof(*seen));
+    enum azfn_error error = seen ? AZFN_OK : azfn__config_refuse_memory(build->fault);
+    for (size_t i = 0; error == AZFN_OK && i < registered_count; i++) {
+        struct azfn_span name = azfn_span_of(registered[i].name);
+        const struct azfn__config_function *function = azfn__config_find(config, name);
+        if (name.length == 0 || !registered[i].handler) {
+            azfn__config_say(build->fault, "entry %zu of the table in main.c: expected a name and a handler", i);
+            error = AZFN_ERROR_INVALID_ARGUMENT;
+        } else if (!function) {
+            error = refuse_missing_folder(build, name);
+        } else if (seen[function - config->functions]) {
+            azfn__config_say(build->fault, "function \"%s\": expected once, found twice in the table in main.c",
+                             azfn__config_shown(shown, sizeof(shown), name));
+            error = AZFN_ERROR_INVALID_ARGUMENT;
+        } else {
+            seen[function - config->functions] = true;
+        }
+    }
+    for (size_t i = 0; error == AZFN_OK && i < config->function_count; i++) {
+        if (!seen[i]) {
+            azfn__config_say(build->fault, "%.*s/function.json: expected a registered function \"%s\", found none: add "
+                                           "it to the table in main.c, or remove the folder",
+                             AZFN_SPAN_ARGS(config->functions[i].name),
+                             azfn__config_shown(shown, sizeof(shown), config->functions[i].name));
+            error = AZFN_ERROR_INVALID_ARGUMENT;
+        }
+    }
+    free(seen);
+    return error;
+}
+
+/* --- routes --- */
+
+static enum azfn_error refuse_conflict(const struct azfn__config_build *build,
+                                       const struct azfn__config_function *forwarded, struct azfn_span other)
+{
+    char shown[AZFN__CONFIG_SHOWN_ROOM];
+    const struct azfn__config_origin *origin = build->origins;
+    while (!azfn__span_equal(origin->function, forwarded->name)) {
+        origin++;
+    }
+    azfn__config_say(build->fault, "%.*s/function.json:%zu: %.*s: expected a route that does not match POST /%s, ",
+                     AZFN_SPAN_ARGS(forwarded->name), origin->line, AZFN_SPAN_ARGS(origin->pointer),
+                     azfn__config_shown(shown, sizeof(shown), other));
+    azfn__config_say_more(build->fault,
+                          "found one that does: the host sends the events of %s there, so a client could forge them. "
+                          "Set routePrefix in host.json, another route, or methods without post",
+                          shown);
+    return AZFN_ERROR_INVALID_ARGUMENT;
+}
+
+/* What comes for a function that is not forwarded is told by its path alone. */
+enum azfn_error azfn__config_check_conflicts(struct azfn__config_build *build)
+{
+    const struct azfn__config *config = build->config;
+    struct azfn__arena arena;
+    enum azfn_error error = AZFN_OK;
+    azfn__arena_init(&arena, (size_t)1 << 20);
+    for (size_t i = 0; error == AZFN_OK && i < config->function_count; i++) {
+        const struct azfn__config_function *forwarded = &config->functions[i];
+        if (!forwarded->is_forwarded || !(forwarded->methods & (UINT32_C(1) << AZFN__METHOD_POST))) {
+            continue;
+        }
+        for (size_t k = 0; error == AZFN_OK && k < config->function_count; k++) {
+            const struct azfn__config_function *other = &config->functions[k];
+            struct azfn__route_match match;
+            char path[130] = "/";
+            memcpy(path + 1, other->name.data, other->name.length);
+            if (!other->is_forwarded &&
+                azfn__route_match(forwarded->route, azfn__span(path, other->name.length + 1), &arena, &match)) {
+                error = refuse_conflict(build, forwarded, other->name);
+            }
+            azfn__arena_reset(&arena);
+        }
+    }
+    azfn__arena_clean_up(&arena);
+    return error;
+}
+
+/* --- settings --- */
+
+static int order_settings(const void *a, const void *b)
+{
+    const struct azfn_span *left = a;
+    const struct azfn_span *right = b;
+    return azfn__config_order(*left, *right);
+}
+
+/* Appends to names, or only counts where names is NULL. */
+static size_t take_settings(struct azfn_span text, struct azfn_span *names, size_t count)
+{
+    struct azfn_span literal;
+    struct azfn_span setting;
+    while (azfn__config_text_next(&text, &literal, &setting)) {
+        if (azfn_span_is_present(setting)) {
+            if (names) {
+                names[count] = setting;
+            }
+            count++;
+        }
+    }
+    return count;
+}
+
+static size_t take_all_settings(const struct azfn__config *config, struct azfn_span *names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->secret_count; i++) {
+        count = take_settings(config->secrets[i].reference, names, count);
+    }
+    for (size_t i = 0; i < config->destination_count; i++) {
+        count = take_settings(config->destinations[i].url, names, count);
+    }
+    for (size_t i = 0; i < config->function_count; i++) {
+        for (size_t k = 0; k < config->functions[i].setting_count; k++, count++) {
+            if (names) {
+                names[count] = config->functions[i].settings[k];
+            }
+        }
+    }
+    return count;
+}
+
+enum azfn_error azfn__config_list_settings(struct azfn__config_build *build)
+{
+    struct azfn__config *config = build->config;
+    size_t count = take_all_settings(config, NULL);
+    struct azfn_span *names = azfn__arena_alloc(&config->arena, (count + 1) * sizeof(*names));
+    if (!names) {
+        return azfn__config_refuse_memory(build->fault);
+    }
+    take_all_settings(config, names);
+    if (count > 1) {
+        qsort(names, count, sizeof(*names), order_settings);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || !azfn__span_equal(names[kept - 1], names[i])) {
+            names[kept++] = names[i];
+        }
+    }
+    config->setting_names = names;
+    config->setting_name_count = kept;
+    return AZFN_OK;
+}

@@ -1,0 +1,296 @@
+#include "config/config_policy.h"
+
+#include "base/span.h"
+#include "config/config_fault.h"
+
+#include <stdlib.h>
+
+#define MAX_ENTRIES 4096
+#define MAX_NAME_BYTES 127
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static const char NAME_EXPECTED[] = "a name of up to 127 letters, digits, dots, dashes and underscores";
+
+int azfn__config_order(struct azfn_span a, struct azfn_span b)
+{
+    size_t common = a.length < b.length ? a.length : b.length;
+    int order = common > 0 ? memcmp(a.data, b.data, common) : 0;
+    return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
+}
+
+enum azfn_error azfn__config_find_map(struct azfn__config_reader *reader, const struct azfn__config_node *root,
+                                      const char *key, struct azfn__config_node *out_map, size_t *out_count)
+{
+    *out_count = 0;
+    enum azfn_error error = azfn__config_member(reader, root, key, out_map);
+    bool is_there = error == AZFN_OK && azfn_span_is_present(out_map->place);
+    return is_there ? azfn__config_object(reader, out_map, MAX_ENTRIES, out_count) : error;
+}
+
+/* Names go into logs and frames as they are. */
+static bool is_name(struct azfn_span name)
+{
+    for (size_t i = 0; i < name.length; i++) {
+        unsigned char c = azfn__lower((unsigned char)name.data[i]);
+        bool is_start = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+        if (!is_start && (i == 0 || (c != '.' && c != '-'))) {
+            return false;
+        }
+    }
+    return name.length > 0 && name.length <= MAX_NAME_BYTES;
+}
+
+/* Any table: its entries begin with their names. */
+static int order_entries(const void *a, const void *b)
+{
+    struct azfn_span names[2];
+    memcpy(&names[0], a, sizeof(names[0]));
+    memcpy(&names[1], b, sizeof(names[1]));
+    return azfn__config_order(names[0], names[1]);
+}
+
+/* The names were sorted: now the second one of a pair is found in the file again, for its line. */
+static enum azfn_error refuse_double(struct azfn__config_reader *reader, const struct azfn__config_node *map,
+                                     size_t count, struct azfn_span name)
+{
+    struct azfn__json_walk walk = azfn__json_walk(map->value);
+    struct azfn__config_node node = {0};
+    enum azfn_error error = AZFN_OK;
+    size_t seen = 0;
+    for (size_t i = 0; error == AZFN_OK && i < count && seen < 2; i++) {
+        bool has_node;
+        error = azfn__config_next(reader, map, &walk, i, &node, &has_node);
+        seen += error == AZFN_OK && azfn__span_equal(node.name, name);
+    }
+    return error == AZFN_OK ? azfn__config_refuse(reader, &node, "expected the key once, found it again") : error;
+}
+
+static enum azfn_error sort_entries(struct azfn__config_reader *reader, const struct azfn__config_node *map,
+                                    void *entries, size_t count, size_t entry_bytes)
+{
+    if (count > 1) {
+        qsort(entries, count, entry_bytes, order_entries);
+    }
+    for (size_t i = 1; i < count; i++) {
+        const char *entry = (const char *)entries + i * entry_bytes;
+        if (order_entries(entry - entry_bytes, entry) == 0) {
+            struct azfn_span name;
+            memcpy(&name, entry, sizeof(name));
+            return refuse_double(reader, map, count, name);
+        }
+    }
+    return AZFN_OK;
+}
+
+static enum azfn_error next_entry(struct azfn__config_reader *reader, const struct azfn__config_node *map,
+                                  struct azfn__json_walk *walk, size_t index, struct azfn__config_node *out_entry)
+{
+    bool has_entry;
+    enum azfn_error error = azfn__config_next(reader, map, walk, index, out_entry, &has_entry);
+    if (error == AZFN_OK && !is_name(out_entry->name)) {
+        return azfn__config_expected_name(reader, out_entry, NAME_EXPECTED, out_entry->name, (struct azfn_span){0});
+    }
+    return error;
+}
+
+/* A required member that is text of some form. check gives what was expected, or NULL. */
+static enum azfn_error read_checked(struct azfn__config_reader *reader, const struct azfn__config_node *object,
+                                    const char *key, const char *expected, const char *(*check)(struct azfn_span),
+                                    struct azfn_span *out_text)
+{
+    struct azfn__config_node node;
+    enum azfn_error error = azfn__config_member(reader, object, key, &node);
+    if (error == AZFN_OK) {
+        error = azfn__config_text(reader, &node, expected, out_text);
+    }
+    const char *found = error == AZFN_OK ? check(*out_text) : NULL;
+    return found ? azfn__config_expected(reader, &node, found) : error;
+}
+
+static const char *check_reference(struct azfn_span text)
+{
+    struct azfn__key_vault_reference reference;
+    return azfn__key_vault_reference_parse(text, &reference);
+}
+
+enum azfn_error azfn__config_read_secrets(struct azfn__config *config, struct azfn__config_reader *reader,
+                                          const struct azfn__config_node *root)
+{
+    static const struct azfn_span KNOWN[] = {{"reference", 9}};
+    struct azfn__config_node map;
+    size_t count;
+    enum azfn_error error = azfn__config_find_map(reader, root, "secrets", &map, &count);
+    if (error != AZFN_OK) {
+        return error;
+    }
+    struct azfn__config_secret *secrets = azfn__arena_alloc(reader->arena, (count + 1) * sizeof(*secrets));
+    if (!secrets) {
+        return azfn__config_refuse_memory(reader->fault);
+    }
+    struct azfn__json_walk walk = azfn__json_walk(map.value);
+    for (size_t i = 0; error == AZFN_OK && i < count; i++) {
+        struct azfn__config_node node;
+        error = next_entry(reader, &map, &walk, i, &node);
+        if (error == AZFN_OK) {
+            error = azfn__config_check_keys(reader, &node, KNOWN, COUNT_OF(KNOWN));
+        }
+        if (error == AZFN_OK) {
+            secrets[i].name = node.name;
+            error = read_checked(reader, &node, "reference", "@Microsoft.KeyVault(...)", check_reference,
+                                 &secrets[i].reference);
+        }
+    }
+    config->secrets = secrets;
+    config->secret_count = error == AZFN_OK ? count : 0;
+    return error == AZFN_OK ? sort_entries(reader, &map, secrets, count, sizeof(*secrets)) : error;
+}
+
+/* A token that is not what the connection itself needs. */
+static const char *check_header(struct azfn_span name)
+{
+    static const char *const OWN[] = {"connection", "content-length", "expect",  "host", "keep-alive",
+                                      "te",         "trailer",        "upgrade", "transfer-encoding"};
+    for (size_t i = 0; i < name.length; i++) {
+        unsigned char c = azfn__lower((unsigned char)name.data[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !memchr("!#$%&'*+-.^_`|~", c, 15)) {
+            return "the name of a header";
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(OWN); i++) {
+        if (azfn__span_equal_ignore_case(name, azfn_span_of(OWN[i]))) {
+            return "a header that does not belong to the connection";
+        }
+    }
+    return name.length > 0 && name.length <= 128 ? NULL : "the name of a header";
+}
+
+static enum azfn_error read_header_secret(const struct azfn__config *config, struct azfn__config_reader *reader,
+                                          const struct azfn__config_node *node, struct azfn_span *out_secret)
+{
+    static const char EXPECTED[] = "the name of one of the secrets above";
+    struct azfn__config_node secret;
+    struct azfn_span text;
+    enum azfn_error error = azfn__config_member(reader, node, "secret", &secret);
+    if (error == AZFN_OK) {
+        error = azfn__config_text(reader, &secret, EXPECTED, &text);
+    }
+    if (error != AZFN_OK) {
+        return error;
+    }
+    const struct azfn__config_secret *found = azfn__config_find_secret(config, text);
+    if (!found) {
+        const struct azfn_span *first = config->secret_count > 0 ? &config->secrets->name : &text;
+        struct azfn_span meant = azfn__config_meant(text, first, config->secret_count, sizeof(*config->secrets));
+        return azfn__config_expected_name(reader, &secret, EXPECTED, text, meant);
+    }
+    *out_secret = found->name;
+    return AZFN_OK;
+}
+
+static enum azfn_error read_authenticate(const struct azfn__config *config, struct azfn__config_reader *reader,
+                                         const struct azfn__config_node *object,
+                                         struct azfn__config_destination *destination)
+{
+    static const struct azfn_span KNOWN[] = {{"managedIdentity", 15}, {"header", 6}, {"secret", 6}};
+    struct azfn__config_node node;
+    struct azfn__config_node ways[COUNT_OF(KNOWN)];
+    enum azfn_error error = azfn__config_member(reader, object, "authenticate", &node);
+    if (error == AZFN_OK) {
+        error = azfn__config_check_keys(reader, &node, KNOWN, COUNT_OF(KNOWN));
+    }
+    for (size_t i = 0; error == AZFN_OK && i < COUNT_OF(KNOWN); i++) {
+        error = azfn__config_member(reader, &node, KNOWN[i].data, &ways[i]);
+    }
+    if (error != AZFN_OK) {
+        return error;
+    }
+    bool is_identity = azfn_span_is_present(ways[0].place);
+    bool has_header = azfn_span_is_present(ways[1].place);
+    bool has_secret = azfn_span_is_present(ways[2].place);
+    if (is_identity == (has_header || has_secret)) {
+        return azfn__config_refuse(reader, &node, "expected either managedIdentity, or header and secret, found %s",
+                                   is_identity ? "both" : "neither");
+    }
+    if (is_identity) {
+        return read_checked(reader, &node, "managedIdentity", "an audience that begins with https://",
+                            azfn__config_audience_check, &destination->managed_identity);
+    }
+    error = read_checked(reader, &node, "header", "the name of a header", check_header, &destination->header);
+    return error == AZFN_OK ? read_header_secret(config, reader, &node, &destination->secret) : error;
+}
+
+/* Not TRACE: its answer would show the credential to the function. */
+static enum azfn_error read_methods(struct azfn__config_reader *reader, const struct azfn__config_node *object,
+                                    uint32_t *out_methods)
+{
+    struct azfn__config_node methods;
+    size_t count = 0;
+    *out_methods = 0;
+    enum azfn_error error = azfn__config_member(reader, object, "methods", &methods);
+    if (error == AZFN_OK) {
+        error = azfn__config_array(reader, &methods, AZFN__METHOD_COUNT, &count);
+    }
+    if (error == AZFN_OK && count == 0) {
+        return azfn__config_refuse(reader, &methods, "expected at least one method, found none");
+    }
+    struct azfn__json_walk walk = azfn__json_walk(methods.value);
+    for (size_t i = 0; error == AZFN_OK && i < count; i++) {
+        struct azfn__config_node item;
+        bool has_item;
+        uint32_t bit = 0;
+        error = azfn__config_next(reader, &methods, &walk, i, &item, &has_item);
+        for (size_t m = 0; error == AZFN_OK && m < AZFN__METHOD_TRACE; m++) {
+            bool is_it = azfn__json_type_of(item.value) == AZFN__JSON_STRING &&
+                         azfn__json_string_equals(item.value, azfn__method_name((enum azfn__method)m));
+            bit |= is_it ? UINT32_C(1) << m : 0;
+        }
+        if (error == AZFN_OK && (bit == 0 || (*out_methods & bit) != 0)) {
+            return azfn__config_expected(reader, &item,
+                                         bit == 0 ? "one of GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
+                                                  : "each method once");
+        }
+        *out_methods |= bit;
+    }
+    return error;
+}
+
+enum azfn_error azfn__config_read_destinations(struct azfn__config *config, struct azfn__config_reader *reader,
+                                               const struct azfn__config_node *root)
+{
+    static const struct azfn_span KNOWN[] = {{"url", 3}, {"methods", 7}, {"authenticate", 12}};
+    struct azfn__config_node map;
+    size_t count;
+    enum azfn_error error = azfn__config_find_map(reader, root, "destinations", &map, &count);
+    if (error != AZFN_OK) {
+        return error;
+    }
+    struct azfn__config_destination *destinations =
+        azfn__arena_alloc(reader->arena, (count + 1) * sizeof(*destinations));
+    if (!destinations) {
+        return azfn__config_refuse_memory(reader->fault);
+    }
+    struct azfn__json_walk walk = azfn__json_walk(map.value);
+    for (size_t i = 0; error == AZFN_OK && i < count; i++) {
+        struct azfn__config_node node;
+        struct azfn__config_destination *destination = &destinations[i];
+        *destination = (struct azfn__config_destination){0};
+        error = next_entry(reader, &map, &walk, i, &node);
+        if (error == AZFN_OK) {
+            error = azfn__config_check_keys(reader, &node, KNOWN, COUNT_OF(KNOWN));
+        }
+        if (error == AZFN_OK) {
+            destination->name = node.name;
+            error = read_checked(reader, &node, "url", "a URL that begins with https://", azfn__config_url_check,
+                                 &destination->url);
+        }
+        if (error == AZFN_OK) {
+            error = read_methods(reader, &node, &destination->methods);
+        }
+        if (error == AZFN_OK) {
+            error = read_authenticate(config, reader, &node, destination);
+        }
+    }
+    config->destinations = destinations;
+    config->destination_count = error == AZFN_OK ? count : 0;
+    return error == AZFN_OK ? sort_entries(reader, &map, destinations, count, sizeof(*destinations)) : error;
+}

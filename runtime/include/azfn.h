@@ -1,0 +1,204 @@
+/* azfn.h
+ * Azure Functions in C. A program registers its functions and calls azfn_main(); azfn does the rest:
+ * it is the custom handler that the Functions host starts, and calls a function for every event.
+ *
+ * Everything here is called on one thread, that of the worker's event loop: in a function, or in a
+ * callback that azfn calls. A function must not block; it may answer now or from a later callback. */
+#ifndef AZFN_H
+#define AZFN_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define AZFN_MUST_USE __attribute__((warn_unused_result))
+#define AZFN_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
+#else
+#define AZFN_MUST_USE
+#define AZFN_PRINTF(format_index, first_index)
+#endif
+
+/* Code, and the text that azfn_error_text() gives. */
+#define AZFN_ERROR_MAP(X)                                                                                    \
+    X(OK, "no error")                                                                                        \
+    X(ERROR_INVALID_ARGUMENT, "an argument is not valid")                                                    \
+    X(ERROR_NO_MEMORY, "out of memory")                                                                      \
+    X(ERROR_LIMIT, "a limit was reached")                                                                    \
+    X(ERROR_SYNTAX, "the text is not well-formed")                                                           \
+    X(ERROR_RANGE, "the value is out of range")                                                              \
+    X(ERROR_NOT_FOUND, "not found")                                                                          \
+    X(ERROR_FORBIDDEN, "not granted to this function")                                                       \
+    X(ERROR_UNAVAILABLE, "not available at the moment")                                                      \
+    X(ERROR_TIMEOUT, "the time limit was reached")                                                           \
+    X(ERROR_STATE, "not possible in this state")                                                             \
+    X(ERROR_SYSTEM, "the operating system refused")
+
+enum azfn_error {
+#define AZFN_ERROR_CODE(name, text) AZFN_##name,
+    AZFN_ERROR_MAP(AZFN_ERROR_CODE)
+#undef AZFN_ERROR_CODE
+};
+
+/* Never NULL; static text. azfn_error_name() gives "AZFN_ERROR_LIMIT". */
+const char *azfn_error_text(enum azfn_error error);
+const char *azfn_error_name(enum azfn_error error);
+
+/* A view of bytes that somebody else owns; not NUL-terminated. Absent: data is NULL. Empty: data is not
+ * NULL and length is 0. */
+struct azfn_span {
+    const char *data;
+    size_t length;
+};
+
+/* For printf's "%.*s": printf("%.*s", AZFN_SPAN_ARGS(span)). Cut at INT_MAX bytes. */
+#define AZFN_SPAN_ARGS(span) (int)((span).length > 0x7fffffff ? 0x7fffffff : (span).length), (span).data ? (span).data : ""
+
+/* A view of a string literal or of any NUL-terminated text; NULL gives an absent span. */
+struct azfn_span azfn_span_of(const char *text);
+bool azfn_span_equals(struct azfn_span a, const char *text);
+static inline bool azfn_span_is_present(struct azfn_span span) { return span.data != NULL; }
+
+/* One event that a function has to answer: an HTTP request, a queue message, a timer's tick, ...
+ *
+ * The function owns it from the call of its handler until it answers, exactly once, with one of
+ * azfn_http_reply(), azfn_succeed() or azfn_fail(), now or from a later callback. These three take it back
+ * whatever they return. All spans and memory that came from it die, wiped, with it. A function that has
+ * not answered when its time is over (azfn.json: timeoutMs) has lost the invocation: azfn has answered
+ * for it, and its callbacks are not called any more. */
+struct azfn_invocation;
+
+typedef void azfn_handler_fn(struct azfn_invocation *invocation, void *user_data);
+
+struct azfn_function {
+    const char *name;         /* Required. The name of the folder that holds function.json; must be static. */
+    azfn_handler_fn *handler; /* Required. Called on the loop's thread. */
+    void *user_data;          /* Optional. Passed to handler as it is. */
+};
+
+/* Runs the functions as a custom handler until the host ends it. Returns main()'s result. Call it first
+ * thing in main(), before any thread, any open file and any use of the environment: azfn_main() wipes
+ * the environment and starts the other processes. functions must be static. */
+int azfn_main(int argc, char **argv, const struct azfn_function *functions, size_t function_count);
+
+/* --- About the invocation. Spans are valid until the answer. --- */
+
+/* The host's GUID; empty where the caller sent none. For correlation, never for trust. */
+struct azfn_span azfn_invocation_id(const struct azfn_invocation *invocation);
+struct azfn_span azfn_function_name(const struct azfn_invocation *invocation);
+/* The W3C traceparent header; absent without Application Insights. */
+struct azfn_span azfn_trace_parent(const struct azfn_invocation *invocation);
+/* What is left of the function's timeoutMs. */
+uint32_t azfn_remaining_ms(const struct azfn_invocation *invocation);
+
+/* Memory that lives as long as the invocation, wiped afterwards. NULL when there is none left, and then
+ * the answer will be a failure. Not initialised; aligned for any type. */
+void *azfn_alloc(struct azfn_invocation *invocation, size_t size_bytes);
+/* printf into the invocation's memory. Absent when there is no memory left. */
+struct azfn_span azfn_format(struct azfn_invocation *invocation, const char *format, ...) AZFN_PRINTF(2, 3);
+
+/* --- HTTP: the same view whether the host forwarded the request or put it into an envelope. --- */
+
+/* "GET". Absent when the function has no HTTP trigger. */
+struct azfn_span azfn_http_method(struct azfn_invocation *invocation);
+/* "/api/hello/Ada": percent-encoded as the host sent it, without the query. */
+struct azfn_span azfn_http_path(struct azfn_invocation *invocation);
+/* Decoded. The name is compared without regard to case; repeated ones are joined with "," as the host does. */
+struct azfn_span azfn_http_query(struct azfn_invocation *invocation, const char *name);
+/* The name is compared without regard to case; repeated ones are joined with ", " (Cookie: "; "). */
+struct azfn_span azfn_http_header(struct azfn_invocation *invocation, const char *name);
+/* A parameter of the route, {id} or {id:int}, decoded. Absent where an optional one is missing. */
+struct azfn_span azfn_http_param(struct azfn_invocation *invocation, const char *name);
+/* Empty where there is none. */
+struct azfn_span azfn_http_body(struct azfn_invocation *invocation);
+/* False where the host's envelope may have changed the body's bytes: it decodes all but
+ * application/octet-stream and multipart as UTF-8, and loses a chunked one. Signatures need exact bytes. */
+bool azfn_http_body_is_exact(struct azfn_invocation *invocation);
+
+/* All of them, in the order of the request: index from 0 until the call returns false. */
+bool azfn_http_query_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+                        struct azfn_span *out_value);
+bool azfn_http_header_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+                         struct azfn_span *out_value);
+bool azfn_http_param_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+                        struct azfn_span *out_value);
+
+/* --- Inputs and metadata of the other triggers, by the binding's name in function.json. --- */
+
+/* The value as text: a queue message, a quoted number ("1"), a date. Absent when there is none. A value
+ * that is an object or an array is given as its JSON text. name NULL: the trigger's binding. */
+struct azfn_span azfn_input(struct azfn_invocation *invocation, const char *name);
+/* The value as JSON, checked: an object, or the text of a message that is JSON. Absent when it is not. */
+struct azfn_span azfn_input_json(struct azfn_invocation *invocation, const char *name);
+/* What the trigger says about its event, such as "DequeueCount". Never to be trusted by name alone: the
+ * properties of a JSON message overwrite the system's. */
+struct azfn_span azfn_metadata(struct azfn_invocation *invocation, const char *name);
+struct azfn_span azfn_metadata_json(struct azfn_invocation *invocation, const char *name);
+
+/* --- JSON. A span is looked into where it lies; a tree is made only where it is asked for. --- */
+
+/* json itself when it is exactly one JSON text (RFC 8259, UTF-8), absent otherwise. */
+struct azfn_span azfn_json_checked(struct azfn_span json);
+/* The value of a member of an object, as JSON text; absent when json is no object or has no such member.
+ * Names are compared exactly; of several members with one name the last one counts. */
+struct azfn_span azfn_json_member(struct azfn_span json, const char *name);
+/* The next item of an array, or absent at its end. Start with *cursor = 0. */
+struct azfn_span azfn_json_next_item(struct azfn_span json, size_t *cursor);
+/* The decoded text of a JSON string; absent for anything else. In the invocation's memory where it had escapes. */
+struct azfn_span azfn_json_string(struct azfn_invocation *invocation, struct azfn_span json);
+/* AZFN_ERROR_SYNTAX when json is not an integer, AZFN_ERROR_RANGE when it does not fit. Exact. */
+AZFN_MUST_USE enum azfn_error azfn_json_int64(struct azfn_span json, int64_t *out_value);
+/* text as a JSON string with its quotes, in the invocation's memory. Absent when text is not UTF-8. */
+struct azfn_span azfn_json_quote(struct azfn_invocation *invocation, struct azfn_span text);
+/* A cJSON tree that dies with the invocation (never call cJSON_Delete on it). NULL when json is not JSON. */
+struct cJSON;
+struct cJSON *azfn_json_tree(struct azfn_invocation *invocation, struct azfn_span json);
+
+/* --- The answer. ---
+ * What the host would mangle, drop or hang on is refused at once with an error. The first such error
+ * sticks to the invocation: an answer with a refused part is not sent, the caller gets a failure, and the
+ * log says why. So a function may check each call, or none. */
+
+/* A header of an HTTP answer. Refused: names that are no token, values with control or non-ASCII
+ * characters, Connection, Content-Length, Transfer-Encoding and what else belongs to the connection; and
+ * where the host sends envelopes a second Set-Cookie or a Content-Encoding. name and value are copied. */
+enum azfn_error azfn_http_set_header(struct azfn_invocation *invocation, const char *name, struct azfn_span value);
+/* Answers an HTTP request. status is 200 to 599. content_type NULL means none was asked for: text/plain in
+ * UTF-8. body is copied. In an envelope it must be UTF-8, since binary bodies do not survive there. */
+enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, const char *content_type,
+                                struct azfn_span body);
+
+/* A message for an output binding; "$return" names the return value. Called again for the same binding it
+ * adds another message. Arrives byte for byte as it is given. Must be UTF-8. */
+enum azfn_error azfn_output(struct azfn_invocation *invocation, const char *name, struct azfn_span text);
+/* The same for a document: one JSON text. Bindings that carry messages (queue, Service Bus, Event Hubs,
+ * blob) get its text; others, such as Cosmos DB, its value. */
+enum azfn_error azfn_output_json(struct azfn_invocation *invocation, const char *name, struct azfn_span json);
+
+/* Answers with the outputs given so far. An HTTP request gets 204 without a body. */
+enum azfn_error azfn_succeed(struct azfn_invocation *invocation);
+/* Answers that the invocation failed: an HTTP caller gets 500 and no reason, the host tries a queue message
+ * again. reason goes to the log. */
+void azfn_fail(struct azfn_invocation *invocation, const char *reason);
+
+enum azfn_log_level { AZFN_LOG_INFORMATION, AZFN_LOG_WARNING, AZFN_LOG_ERROR };
+
+/* A line in the function's log, tied to the invocation. Escaped and cut at 4 KiB. */
+void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, const char *format, ...)
+    AZFN_PRINTF(3, 4);
+
+/* Calls on_elapsed after delay_ms, on a later turn of the loop, unless the invocation is answered before. */
+typedef void azfn_on_elapsed_fn(struct azfn_invocation *invocation, void *user_data);
+AZFN_MUST_USE enum azfn_error azfn_delay(struct azfn_invocation *invocation, uint32_t delay_ms,
+                                         azfn_on_elapsed_fn *on_elapsed, void *user_data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+/* worker/broker_client.h
+ * The worker's end of the channel. */
+#ifndef AZFN_WORKER_BROKER_CLIENT_H
+#define AZFN_WORKER_BROKER_CLIENT_H
+
+#include "channel/frame.h"
+
+#include <azfn.h>
+#include <uv.h>
+
+struct azfn__broker_client_callbacks {
+    void (*on_drain)(void *user_data);
+    void *user_data;
+};
+
+struct azfn__broker_client {
+    uv_pipe_t pipe;
+    struct azfn__frame_reader reader;
+    struct azfn__buffer frame; /* the one being made */
+    struct azfn__broker_client_callbacks callbacks;
+    uint64_t dropped; /* log lines that the broker did not take in time */
+};
+
+/* Reads from fd, which becomes the client's. When the broker is gone, or speaks nonsense, the process ends.
+ * Error: AZFN_ERROR_SYSTEM. */
+AZFN_MUST_USE enum azfn_error azfn__broker_client_start(struct azfn__broker_client *client, uv_loop_t *loop, int fd,
+                                                        const struct azfn__broker_client_callbacks *callbacks);
+
+void azfn__broker_client_send(struct azfn__broker_client *client, enum azfn__frame_type type, struct azfn_span payload);
+/* Lines are dropped, and counted, while the broker is far behind. */
+void azfn__broker_client_log(struct azfn__broker_client *client, const struct azfn__log_frame *log);
+
+#endif

@@ -1,0 +1,301 @@
+#include "worker/dispatcher.h"
+
+#include "base/span.h"
+#include "worker/router.h"
+
+#include <stdlib.h>
+
+/* Kept for the next requests; the rest goes back to malloc. */
+#define MAX_FREE 64
+/* How many answers that came too late are still recognised as such. */
+#define MAX_LOST 256
+
+static void on_deadline_timer(uv_timer_t *timer);
+
+static const struct azfn_function *find_registered(const struct azfn_function *registered, size_t count,
+                                                   struct azfn_span name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (azfn_span_equals(name, registered[i].name)) {
+            return &registered[i];
+        }
+    }
+    return NULL;
+}
+
+enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_loop_t *loop,
+                                      const struct azfn__config *config, const struct azfn_function *registered,
+                                      size_t registered_count, struct azfn__broker_client *broker,
+                                      struct azfn__flight_record *flight_record)
+{
+    *dispatcher = (struct azfn__dispatcher){
+        .loop = loop, .config = config, .broker = broker, .flight_record = flight_record};
+    dispatcher->functions = calloc(config->function_count ? config->function_count : 1,
+                                   sizeof(*dispatcher->functions));
+    if (!dispatcher->functions) {
+        return AZFN_ERROR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < config->function_count; i++) {
+        dispatcher->functions[i].config = &config->functions[i];
+        dispatcher->functions[i].registered =
+            find_registered(registered, registered_count, config->functions[i].name);
+    }
+    dispatcher->deadline_timer.data = dispatcher;
+    if (uv_timer_init(loop, &dispatcher->deadline_timer) != 0) {
+        free(dispatcher->functions);
+        return AZFN_ERROR_SYSTEM;
+    }
+    return AZFN_OK;
+}
+
+static void free_list(struct azfn_invocation *first)
+{
+    while (first) {
+        struct azfn_invocation *next = first->newer;
+        azfn__invocation_clean_up(first);
+        free(first);
+        first = next;
+    }
+}
+
+void azfn__dispatcher_clean_up(struct azfn__dispatcher *dispatcher)
+{
+    free_list(dispatcher->free);
+    free_list(dispatcher->oldest_lost);
+    free(dispatcher->functions);
+    dispatcher->free = NULL;
+    dispatcher->oldest_lost = NULL;
+    dispatcher->functions = NULL;
+}
+
+struct azfn_invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispatcher)
+{
+    struct azfn_invocation *invocation = dispatcher->free;
+    if (invocation) {
+        dispatcher->free = invocation->newer;
+        dispatcher->free_count--;
+        invocation->newer = NULL;
+        return invocation;
+    }
+    invocation = malloc(sizeof(*invocation));
+    if (invocation) {
+        azfn__invocation_init(invocation, dispatcher);
+    }
+    return invocation;
+}
+
+static void recycle(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
+{
+    azfn__invocation_reset(invocation);
+    if (dispatcher->free_count == MAX_FREE) {
+        azfn__invocation_clean_up(invocation);
+        free(invocation);
+        return;
+    }
+    invocation->newer = dispatcher->free;
+    dispatcher->free = invocation;
+    dispatcher->free_count++;
+}
+
+static void keep_lost(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
+{
+    invocation->newer = NULL;
+    if (dispatcher->newest_lost) {
+        dispatcher->newest_lost->newer = invocation;
+    } else {
+        dispatcher->oldest_lost = invocation;
+    }
+    dispatcher->newest_lost = invocation;
+    if (++dispatcher->lost_count > MAX_LOST) {
+        struct azfn_invocation *oldest = dispatcher->oldest_lost;
+        dispatcher->oldest_lost = oldest->newer;
+        dispatcher->lost_count--;
+        recycle(dispatcher, oldest);
+    }
+}
+
+void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
+{
+    if (invocation->is_in_call) {
+        invocation->is_released = true;
+    } else if (invocation->is_lost) {
+        keep_lost(dispatcher, invocation);
+    } else {
+        recycle(dispatcher, invocation);
+    }
+}
+
+void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn_invocation *invocation,
+                          enum azfn_log_level level, const char *event, struct azfn_span text)
+{
+    struct azfn__log_frame log = {.level = level, .event = azfn_span_of(event), .text = text};
+    if (invocation) {
+        log.function = invocation->function ? invocation->function->config->name : log.function;
+        log.invocation_id = invocation->id;
+    }
+    azfn__broker_client_log(dispatcher->broker, &log);
+}
+
+static struct azfn__dispatcher_function *state_of(struct azfn__dispatcher *dispatcher,
+                                                  const struct azfn__config_function *config)
+{
+    return &dispatcher->functions[config - dispatcher->config->functions];
+}
+
+struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *dispatcher,
+                                                      struct azfn_invocation *invocation)
+{
+    struct azfn__router_result found =
+        azfn__router_find(dispatcher->config, &invocation->request, &invocation->arena, &invocation->route);
+    invocation->id = azfn__router_invocation_id(&invocation->request);
+    switch (found.kind) {
+    case AZFN__ROUTER_NONE:
+        return (struct azfn__dispatch_decision){.status = 404, .reason = "no function has this path"};
+    case AZFN__ROUTER_NOT_METHOD:
+        return (struct azfn__dispatch_decision){
+            .status = 405, .reason = "the function does not take this method", .allowed = found.allowed};
+    case AZFN__ROUTER_READINESS:
+        invocation->mode = AZFN__MODE_READINESS;
+        return (struct azfn__dispatch_decision){0};
+    case AZFN__ROUTER_ENVELOPE:
+        invocation->mode = AZFN__MODE_ENVELOPE;
+        break;
+    case AZFN__ROUTER_FORWARDED:
+        invocation->mode = AZFN__MODE_FORWARDED;
+        break;
+    }
+    invocation->function = state_of(dispatcher, found.function);
+    if (invocation->function->in_flight >= found.function->max_concurrent) {
+        return (struct azfn__dispatch_decision){.status = 429, .reason = "the function's maxConcurrent is reached"};
+    }
+    return (struct azfn__dispatch_decision){.max_body_bytes = found.function->max_body_bytes};
+}
+
+static void arm_deadline_timer(struct azfn__dispatcher *dispatcher)
+{
+    uint64_t earliest = UINT64_MAX;
+    for (size_t i = 0; i < dispatcher->config->function_count; i++) {
+        const struct azfn_invocation *oldest = dispatcher->functions[i].oldest;
+        if (oldest && oldest->deadline_ms < earliest) {
+            earliest = oldest->deadline_ms;
+        }
+    }
+    if (earliest != UINT64_MAX) {
+        uint64_t now = uv_now(dispatcher->loop);
+        uv_timer_start(&dispatcher->deadline_timer, on_deadline_timer, earliest > now ? earliest - now : 0, 0);
+    }
+}
+
+static void start_running(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
+{
+    struct azfn__dispatcher_function *function = invocation->function;
+    invocation->state = AZFN__INVOCATION_RUNNING;
+    invocation->deadline_ms = uv_now(dispatcher->loop) + function->config->timeout_ms;
+    invocation->older = function->newest;
+    invocation->newer = NULL;
+    if (function->newest) {
+        function->newest->newer = invocation;
+    } else {
+        function->oldest = invocation;
+    }
+    function->newest = invocation;
+    function->in_flight++;
+    dispatcher->in_flight++;
+    /* it is left running when this one has ended, so most requests do not touch it */
+    if (!uv_is_active((uv_handle_t *)&dispatcher->deadline_timer) ||
+        uv_now(dispatcher->loop) + uv_timer_get_due_in(&dispatcher->deadline_timer) > invocation->deadline_ms) {
+        uv_timer_start(&dispatcher->deadline_timer, on_deadline_timer, function->config->timeout_ms, 0);
+    }
+}
+
+bool azfn__dispatcher_finish(struct azfn_invocation *invocation)
+{
+    struct azfn__dispatcher_function *function = invocation->function;
+    if (invocation->state != AZFN__INVOCATION_RUNNING) {
+        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, NULL,
+                             AZFN__SPAN("the function answered an invocation that was already answered"));
+        return false;
+    }
+    *(invocation->older ? &invocation->older->newer : &function->oldest) = invocation->newer;
+    *(invocation->newer ? &invocation->newer->older : &function->newest) = invocation->older;
+    invocation->older = NULL;
+    invocation->newer = NULL;
+    invocation->state = AZFN__INVOCATION_ANSWERED;
+    function->in_flight--;
+    invocation->dispatcher->in_flight--;
+    azfn__invocation_stop_delays(invocation);
+    return true;
+}
+
+static void on_deadline_timer(uv_timer_t *timer)
+{
+    struct azfn__dispatcher *dispatcher = timer->data;
+    uint64_t now = uv_now(dispatcher->loop);
+    for (size_t i = 0; i < dispatcher->config->function_count; i++) {
+        struct azfn_invocation *invocation;
+        while ((invocation = dispatcher->functions[i].oldest) && invocation->deadline_ms <= now) {
+            azfn__dispatcher_finish(invocation);
+            invocation->is_lost = true;
+            azfn__dispatcher_log(dispatcher, invocation, AZFN_LOG_ERROR, NULL,
+                                 AZFN__SPAN("the function did not answer within its timeoutMs"));
+            azfn__invocation_flush_logs(invocation);
+            azfn__invocation_answer_status(invocation, invocation->mode == AZFN__MODE_FORWARDED ? 504 : 500);
+        }
+    }
+    arm_deadline_timer(dispatcher);
+}
+
+void azfn__dispatcher_call(struct azfn_invocation *invocation, azfn__call_fn *call, void *user_data)
+{
+    struct azfn__dispatcher *dispatcher = invocation->dispatcher;
+    azfn__flight_record_enter(dispatcher->flight_record, invocation->function->config->name, invocation->id);
+    invocation->is_in_call = true;
+    call(invocation, user_data);
+    invocation->is_in_call = false;
+    azfn__flight_record_leave(dispatcher->flight_record);
+    if (invocation->is_released) {
+        azfn__dispatcher_release(dispatcher, invocation);
+    }
+}
+
+static void refuse_envelope(struct azfn_invocation *invocation, enum azfn_error error, size_t offset)
+{
+    struct azfn_span text =
+        azfn__arena_format(&invocation->arena, "400: the body is no envelope of the host: %s at byte %zu",
+                           azfn_error_text(error), offset);
+    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "input_validation_fail:envelope", text);
+    invocation->state = AZFN__INVOCATION_ANSWERED;
+    azfn__invocation_answer_status(invocation, 400);
+}
+
+void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation,
+                          azfn__respond_fn *respond, void *respond_context)
+{
+    invocation->respond = respond;
+    invocation->respond_context = respond_context;
+    if (invocation->mode == AZFN__MODE_READINESS) {
+        invocation->state = AZFN__INVOCATION_ANSWERED;
+        const struct azfn__http_response ready = {.status = 200, .body = azfn__span("", 0)};
+        azfn__invocation_send(invocation, &ready);
+        return;
+    }
+    const struct azfn_function *registered = invocation->function->registered;
+    if (invocation->mode == AZFN__MODE_ENVELOPE) {
+        size_t offset = 0;
+        enum azfn_error error =
+            azfn__envelope_read(invocation->request.body, invocation->function->config->trigger_binding->name,
+                                &invocation->envelope, &offset);
+        if (error != AZFN_OK) {
+            refuse_envelope(invocation, error, offset);
+            return;
+        }
+    }
+    start_running(dispatcher, invocation);
+    azfn__dispatcher_call(invocation, registered->handler, registered->user_data);
+}
+
+void azfn__dispatcher_abandon(struct azfn_invocation *invocation)
+{
+    invocation->respond = NULL;
+    invocation->respond_context = NULL;
+}

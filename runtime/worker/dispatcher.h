@@ -1,0 +1,82 @@
+/* worker/dispatcher.h
+ * Calls functions: finds the one that a request is for, checks what comes in an envelope, keeps the count of
+ * what is in flight, and answers for those that do not answer in time. Owns the invocations. */
+#ifndef AZFN_WORKER_DISPATCHER_H
+#define AZFN_WORKER_DISPATCHER_H
+
+#include "config/config.h"
+#include "worker/broker_client.h"
+#include "worker/flight_record.h"
+#include "worker/invocation.h"
+
+#include <azfn.h>
+#include <uv.h>
+
+struct azfn__dispatcher_function {
+    const struct azfn__config_function *config;
+    const struct azfn_function *registered;
+    struct azfn_invocation *oldest; /* running, in the order of their deadlines, since all have the same time */
+    struct azfn_invocation *newest;
+    uint32_t in_flight;
+};
+
+struct azfn__dispatcher {
+    uv_loop_t *loop;
+    const struct azfn__config *config;
+    struct azfn__broker_client *broker;
+    struct azfn__flight_record *flight_record;
+    struct azfn__dispatcher_function *functions; /* as many as config has, in its order */
+    uint32_t in_flight;
+    uv_timer_t deadline_timer;
+    struct azfn_invocation *free;
+    size_t free_count;
+    struct azfn_invocation *oldest_lost; /* answered for by their deadline: their functions may still hold them */
+    struct azfn_invocation *newest_lost;
+    size_t lost_count;
+};
+
+/* What to do with a request whose head is there. */
+struct azfn__dispatch_decision {
+    uint16_t status;         /* 0: read the body and run it; otherwise the answer */
+    const char *reason;      /* for the log, where status is not 0 */
+    uint64_t max_body_bytes; /* where status is 0 */
+    uint32_t allowed;        /* for 405: methods, as in the configuration */
+};
+
+/* registered has a function for each of config's. All arguments must outlive the dispatcher.
+ * Errors: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */
+AZFN_MUST_USE enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_loop_t *loop,
+                                                    const struct azfn__config *config,
+                                                    const struct azfn_function *registered, size_t registered_count,
+                                                    struct azfn__broker_client *broker,
+                                                    struct azfn__flight_record *flight_record);
+/* Nothing may be in flight. */
+void azfn__dispatcher_clean_up(struct azfn__dispatcher *dispatcher);
+
+/* For the next request. NULL without memory. */
+struct azfn_invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispatcher);
+/* Takes it back, from any state. Nothing of it may be used afterwards. */
+void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation);
+
+/* The head of invocation->request is there: whose is it, and may it go on? */
+struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *dispatcher,
+                                                      struct azfn_invocation *invocation);
+/* The request is complete and was not refused: calls the function. respond is called once, perhaps before
+ * this returns. */
+void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation,
+                          azfn__respond_fn *respond, void *respond_context);
+/* Nobody waits for the answer any more: it will be thrown away. */
+void azfn__dispatcher_abandon(struct azfn_invocation *invocation);
+
+/* The function has answered: takes it off the running ones. False when it had been answered for already. */
+bool azfn__dispatcher_finish(struct azfn_invocation *invocation);
+
+/* Calls code of a function, with the flight record telling which. */
+typedef void azfn__call_fn(struct azfn_invocation *invocation, void *user_data);
+void azfn__dispatcher_call(struct azfn_invocation *invocation, azfn__call_fn *call, void *user_data);
+
+/* A line about an invocation (which may have no function yet), or, with NULL, about none. event may be NULL. */
+void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn_invocation *invocation,
+                          enum azfn_log_level level, const char *event, struct azfn_span text);
+
+#endif

@@ -1,0 +1,75 @@
+#include "worker/flight_record.h"
+
+#include "base/memory_file.h"
+#include "base/span.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(struct azfn__flight_record) <= AZFN__FLIGHT_RECORD_BYTES, "fits in the page");
+
+int azfn__flight_record_create(void)
+{
+    int fd = azfn__memory_file_create("azfn-flight-record");
+    if (fd < 0) {
+        return -1;
+    }
+    if (ftruncate(fd, (off_t)AZFN__FLIGHT_RECORD_BYTES) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+struct azfn__flight_record *azfn__flight_record_map(int fd)
+{
+    void *page = mmap(NULL, AZFN__FLIGHT_RECORD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+void azfn__flight_record_unmap(struct azfn__flight_record *record)
+{
+    if (record) {
+        munmap(record, AZFN__FLIGHT_RECORD_BYTES);
+    }
+}
+
+static uint32_t copy_text(char *to, size_t capacity, struct azfn_span from)
+{
+    size_t length = from.length < capacity ? from.length : capacity;
+    if (length > 0) {
+        memcpy(to, from.data, length);
+    }
+    return (uint32_t)length;
+}
+
+void azfn__flight_record_enter(struct azfn__flight_record *record, struct azfn_span function,
+                               struct azfn_span invocation_id)
+{
+    record->invocation_id_length =
+        copy_text(record->invocation_id, sizeof(record->invocation_id), invocation_id);
+    record->function_length = copy_text(record->function, sizeof(record->function), function);
+    record->invocations++;
+}
+
+void azfn__flight_record_leave(struct azfn__flight_record *record)
+{
+    record->function_length = 0;
+}
+
+void azfn__flight_record_read(const struct azfn__flight_record *copy, struct azfn_span *out_function,
+                              struct azfn_span *out_invocation_id)
+{
+    *out_function = azfn__span("", 0);
+    *out_invocation_id = azfn__span("", 0);
+    size_t function_length = copy->function_length;
+    size_t id_length = copy->invocation_id_length;
+    if (function_length == 0 || function_length > sizeof(copy->function) ||
+        id_length > sizeof(copy->invocation_id)) {
+        return;
+    }
+    *out_function = azfn__span(copy->function, function_length);
+    *out_invocation_id = azfn__span(copy->invocation_id, id_length);
+}

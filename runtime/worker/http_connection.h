@@ -1,0 +1,48 @@
+/* worker/http_connection.h
+ * One connection of the host: bytes in, one request at a time to the dispatcher, answers out in the same
+ * order. What a client sends ahead waits, bounded, until it is its turn. */
+#ifndef AZFN_WORKER_HTTP_CONNECTION_H
+#define AZFN_WORKER_HTTP_CONNECTION_H
+
+#include "worker/http_server.h"
+
+#include <azfn.h>
+#include <uv.h>
+
+enum azfn__http_connection_phase {
+    AZFN__CONNECTION_READING,    /* idle, or within a request */
+    AZFN__CONNECTION_EXCHANGING, /* a request is being answered */
+    AZFN__CONNECTION_LINGERING,  /* the last answer is out; what still comes is thrown away until the client closes */
+    AZFN__CONNECTION_CLOSING,
+};
+
+struct azfn__http_connection {
+    uv_tcp_t tcp;
+    struct azfn__http_server *server;
+    struct azfn__http_parser parser;
+    struct azfn_invocation *invocation; /* NULL while idle */
+    struct azfn__buffer ahead;          /* bytes behind the request that is being answered */
+    struct azfn__deadline_link deadline;
+    struct azfn__http_connection *next_waiting;
+    uint32_t lingered_bytes;
+    enum azfn__http_connection_phase phase;
+    bool is_last;      /* close after this answer */
+    bool is_processing;/* process() is on the stack */
+    bool is_waiting;   /* in the server's list for the next turn */
+    bool is_paused;    /* not reading, since too much is ahead */
+    bool has_ended;    /* the client will send no more */
+};
+
+/* Accepts the next connection of the server. Error: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */
+AZFN_MUST_USE enum azfn_error azfn__http_connection_accept(struct azfn__http_server *server);
+
+/* Its turn to go on with bytes that came ahead. */
+void azfn__http_connection_turn(struct azfn__http_connection *connection);
+
+/* The time of its phase is over, or the server needs the place. */
+void azfn__http_connection_expire(struct azfn__http_connection *connection);
+
+/* The connection that a link of a queue is embedded in. */
+struct azfn__http_connection *azfn__http_connection_of(struct azfn__deadline_link *link);
+
+#endif

@@ -1,0 +1,125 @@
+#include "worker/http_head_guard.h"
+
+#include "base/span.h"
+#include "worker/http_token.h"
+
+/* Those of enum azfn__method; llhttp knows 26 more, which no function can be registered for. */
+static bool find_method(struct azfn_span name, enum azfn__method *out_method)
+{
+    static const struct azfn_span names[AZFN__METHOD_COUNT] = {
+        [AZFN__METHOD_GET] = {"GET", 3},         [AZFN__METHOD_HEAD] = {"HEAD", 4},
+        [AZFN__METHOD_POST] = {"POST", 4},       [AZFN__METHOD_PUT] = {"PUT", 3},
+        [AZFN__METHOD_DELETE] = {"DELETE", 6},   [AZFN__METHOD_OPTIONS] = {"OPTIONS", 7},
+        [AZFN__METHOD_PATCH] = {"PATCH", 5},     [AZFN__METHOD_TRACE] = {"TRACE", 5},
+    };
+    for (int i = 0; i < AZFN__METHOD_COUNT; i++) {
+        if (azfn__span_equal(name, names[i])) {
+            *out_method = (enum azfn__method)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static struct azfn__http_refusal guard_version(struct azfn_span text, uint8_t *out_minor)
+{
+    static const char name[] = "HTTP/";
+    const size_t major = sizeof(name) - 1;
+    if (text.length != major + 3 || memcmp(text.data, name, major) != 0 || !is_digit(text.data[major]) ||
+        text.data[major + 1] != '.' || !is_digit(text.data[major + 2])) {
+        return azfn__http_refuse(400, "no HTTP version at the end of the request line");
+    }
+    char minor = text.data[major + 2];
+    if (text.data[major] != '1' || minor > '1') {
+        return azfn__http_refuse(505, "a version other than HTTP/1.0 and 1.1");
+    }
+    *out_minor = (uint8_t)(minor - '0');
+    return AZFN__HTTP_ACCEPTED;
+}
+
+/* The absolute form ("http://host/x") is for proxies; the host never sends it, and a second place that
+ * names the authority would have to be compared with Host. */
+static struct azfn__http_refusal guard_target(struct azfn_span target, enum azfn__method method)
+{
+    bool is_asterisk = method == AZFN__METHOD_OPTIONS && target.length == 1 && target.data[0] == '*';
+    if (!is_asterisk && target.data[0] != '/') {
+        return azfn__http_refuse(400, "a request target that is not in origin form");
+    }
+    for (size_t i = 0; i < target.length; i++) {
+        char c = target.data[i];
+        if (c < 0x21 || c > 0x7e || c == '#') {
+            return azfn__http_refuse(400, "a character that may not be in a request target");
+        }
+    }
+    return AZFN__HTTP_ACCEPTED;
+}
+
+static struct azfn_span until_blank(struct azfn_span text)
+{
+    const char *blank = text.length > 0 ? memchr(text.data, ' ', text.length) : NULL;
+    return blank ? azfn__span(text.data, (size_t)(blank - text.data)) : text;
+}
+
+struct azfn__http_refusal azfn__http_guard_request_line(struct azfn_span line, bool is_whole, size_t target_bytes,
+                                                        struct azfn__http_request_line *out_line)
+{
+    struct azfn_span method = until_blank(line);
+    if (!azfn__http_is_token(method)) {
+        return azfn__http_refuse(400, "a method that is no token");
+    }
+    if (method.length == line.length) {
+        return is_whole ? azfn__http_refuse(400, "a request line without a target")
+                        : azfn__http_refuse(501, "an unknown method");
+    }
+
+    struct azfn_span rest = azfn__span_from(line, method.length + 1);
+    struct azfn_span target = until_blank(rest);
+    bool has_version = target.length < rest.length;
+    if (target.length > target_bytes || (!is_whole && !has_version)) {
+        return azfn__http_refuse(414, "the request target is longer than the limit");
+    }
+    if (target.length == 0) {
+        return azfn__http_refuse(400, "a request line without a target");
+    }
+    if (!has_version) {
+        return azfn__http_refuse(505, "HTTP/0.9");
+    }
+    struct azfn__http_refusal refusal =
+        guard_version(azfn__span_from(rest, target.length + 1), &out_line->minor_version);
+    if (refusal.status != 0) {
+        return refusal;
+    }
+    if (!find_method(method, &out_line->method)) {
+        return azfn__http_refuse(501, "an unknown method");
+    }
+    out_line->method_length = method.length;
+    out_line->target_length = target.length;
+    return guard_target(target, out_line->method);
+}
+
+struct azfn__http_refusal azfn__http_guard_line_end(struct azfn_span line)
+{
+    if (line.length < 2 || line.data[line.length - 2] != '\r') {
+        return azfn__http_refuse(400, "LF without CR");
+    }
+    if (memchr(line.data, '\r', line.length - 2)) {
+        return azfn__http_refuse(400, "CR without LF");
+    }
+    return AZFN__HTTP_ACCEPTED;
+}
+
+struct azfn__http_refusal azfn__http_guard_header_line(struct azfn_span line)
+{
+    if (line.data[0] == ' ' || line.data[0] == '\t') {
+        return azfn__http_refuse(400, "a folded header line");
+    }
+    if (line.data[0] == ':') {
+        return azfn__http_refuse(400, "a header without a name");
+    }
+    return AZFN__HTTP_ACCEPTED;
+}

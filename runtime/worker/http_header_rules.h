@@ -1,0 +1,22 @@
+/* worker/http_header_rules.h
+ * What the headers say about the request itself: where it ends, and whether the connection stays. llhttp has
+ * its own opinion of these; here is what must hold besides it (RFC 9110, 9112), since a request that two
+ * readers cut differently is how requests are smuggled. Pure. */
+#ifndef AZFN_WORKER_HTTP_HEADER_RULES_H
+#define AZFN_WORKER_HTTP_HEADER_RULES_H
+
+#include "worker/http_message.h"
+#include "worker/http_refusal.h"
+
+struct azfn__http_header_facts {
+    bool has_content_length;
+    bool is_chunked;
+    bool is_keep_alive;
+    bool expects_continue;
+};
+
+struct azfn__http_refusal azfn__http_check_headers(const struct azfn__http_header *headers, size_t header_count,
+                                                   uint8_t minor_version,
+                                                   struct azfn__http_header_facts *out_facts);
+
+#endif

@@ -1,0 +1,167 @@
+#include "worker/invocation.h"
+
+#include "base/span.h"
+#include "worker/dispatcher.h"
+
+#include <stdlib.h>
+
+/* What a function may take from its invocation's memory, with all that azfn decodes there. */
+#define ARENA_MAX_BYTES ((size_t)256 << 20)
+#define ANSWER_MAX_BYTES ((size_t)128 << 20)
+#define HEADER_LINES_MAX_BYTES ((size_t)32 << 10)
+#define HEAD_MAX_BYTES ((size_t)64 << 10)
+#define LOGS_MAX_BYTES ((size_t)1 << 20)
+/* Buffers up to this size stay for the next event. */
+#define KEPT_BYTES ((size_t)16 << 10)
+
+struct azfn__delay {
+    uv_timer_t timer;
+    struct azfn_invocation *invocation; /* NULL: stopped */
+    struct azfn__delay *next;
+    azfn_on_elapsed_fn *on_elapsed;
+    void *user_data;
+};
+
+void azfn__invocation_init(struct azfn_invocation *invocation, struct azfn__dispatcher *dispatcher)
+{
+    *invocation = (struct azfn_invocation){.dispatcher = dispatcher};
+    azfn__arena_init(&invocation->arena, ARENA_MAX_BYTES);
+    azfn__http_message_init(&invocation->message);
+    azfn__buffer_init(&invocation->header_lines, HEADER_LINES_MAX_BYTES);
+    azfn__buffer_init(&invocation->logs, LOGS_MAX_BYTES);
+    azfn__buffer_init(&invocation->head, HEAD_MAX_BYTES);
+    azfn__buffer_init(&invocation->out, ANSWER_MAX_BYTES);
+}
+
+void azfn__invocation_reset(struct azfn_invocation *invocation)
+{
+    azfn__arena_reset(&invocation->arena);
+    azfn__http_message_reset(&invocation->message);
+    azfn__buffer_reset(&invocation->header_lines, KEPT_BYTES);
+    azfn__buffer_reset(&invocation->logs, KEPT_BYTES);
+    azfn__buffer_reset(&invocation->head, KEPT_BYTES);
+    azfn__buffer_reset(&invocation->out, KEPT_BYTES);
+    struct azfn_invocation kept = {.dispatcher = invocation->dispatcher,
+                                   .arena = invocation->arena,
+                                   .message = invocation->message,
+                                   .header_lines = invocation->header_lines,
+                                   .logs = invocation->logs,
+                                   .head = invocation->head,
+                                   .out = invocation->out};
+    *invocation = kept;
+}
+
+void azfn__invocation_clean_up(struct azfn_invocation *invocation)
+{
+    azfn__arena_clean_up(&invocation->arena);
+    azfn__http_message_clean_up(&invocation->message);
+    azfn__buffer_clean_up(&invocation->header_lines);
+    azfn__buffer_clean_up(&invocation->logs);
+    azfn__buffer_clean_up(&invocation->head);
+    azfn__buffer_clean_up(&invocation->out);
+}
+
+enum azfn_error azfn__invocation_refuse(struct azfn_invocation *invocation, enum azfn_error error, const char *what)
+{
+    if (invocation->refusal == AZFN_OK) {
+        invocation->refusal = error;
+        invocation->refusal_what = what;
+    }
+    return error;
+}
+
+struct azfn_span azfn_invocation_id(const struct azfn_invocation *invocation)
+{
+    return invocation->id;
+}
+
+struct azfn_span azfn_function_name(const struct azfn_invocation *invocation)
+{
+    return invocation->function->config->name;
+}
+
+struct azfn_span azfn_trace_parent(const struct azfn_invocation *invocation)
+{
+    return azfn__http_request_header(&invocation->request, AZFN__SPAN("traceparent"));
+}
+
+uint32_t azfn_remaining_ms(const struct azfn_invocation *invocation)
+{
+    uint64_t now = uv_now(invocation->dispatcher->loop);
+    return invocation->deadline_ms > now ? (uint32_t)(invocation->deadline_ms - now) : 0;
+}
+
+void *azfn_alloc(struct azfn_invocation *invocation, size_t size_bytes)
+{
+    void *memory = azfn__arena_alloc(&invocation->arena, size_bytes);
+    if (!memory) {
+        azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_alloc");
+    }
+    return memory;
+}
+
+struct azfn_span azfn_format(struct azfn_invocation *invocation, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    struct azfn_span text = azfn__arena_vformat(&invocation->arena, format, arguments);
+    va_end(arguments);
+    if (!azfn_span_is_present(text)) {
+        azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_format");
+    }
+    return text;
+}
+
+static void on_delay_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void call_elapsed(struct azfn_invocation *invocation, void *user_data)
+{
+    const struct azfn__delay *delay = user_data;
+    delay->on_elapsed(invocation, delay->user_data);
+}
+
+static void on_delay_timer(uv_timer_t *timer)
+{
+    struct azfn__delay *delay = timer->data;
+    struct azfn_invocation *invocation = delay->invocation;
+    for (struct azfn__delay **link = &invocation->delays; *link; link = &(*link)->next) {
+        if (*link == delay) {
+            *link = delay->next;
+            break;
+        }
+    }
+    azfn__dispatcher_call(invocation, call_elapsed, delay);
+    uv_close((uv_handle_t *)timer, on_delay_closed);
+}
+
+enum azfn_error azfn_delay(struct azfn_invocation *invocation, uint32_t delay_ms, azfn_on_elapsed_fn *on_elapsed,
+                           void *user_data)
+{
+    if (invocation->state != AZFN__INVOCATION_RUNNING) {
+        return AZFN_ERROR_STATE;
+    }
+    struct azfn__delay *delay = calloc(1, sizeof(*delay));
+    if (!delay || uv_timer_init(invocation->dispatcher->loop, &delay->timer) != 0) {
+        free(delay);
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_delay");
+    }
+    delay->timer.data = delay;
+    delay->invocation = invocation;
+    delay->on_elapsed = on_elapsed;
+    delay->user_data = user_data;
+    delay->next = invocation->delays;
+    invocation->delays = delay;
+    return uv_timer_start(&delay->timer, on_delay_timer, delay_ms, 0) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
+}
+
+void azfn__invocation_stop_delays(struct azfn_invocation *invocation)
+{
+    while (invocation->delays) {
+        struct azfn__delay *delay = invocation->delays;
+        invocation->delays = delay->next;
+        uv_close((uv_handle_t *)&delay->timer, on_delay_closed);
+    }
+}

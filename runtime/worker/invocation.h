@@ -1,0 +1,108 @@
+/* worker/invocation.h
+ * One event from the first byte of its request to the last byte of its answer: what came, who handles it,
+ * what it answers, and all memory that goes with it. The dispatcher owns it, the function borrows it until
+ * it answers. It needs no connection: whoever made it gives a responder. */
+#ifndef AZFN_WORKER_INVOCATION_H
+#define AZFN_WORKER_INVOCATION_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "config/config.h"
+#include "worker/envelope.h"
+#include "worker/http_parser.h"
+#include "worker/http_response.h"
+
+#include <azfn.h>
+#include <uv.h>
+
+struct azfn__dispatcher;
+struct azfn__dispatcher_function;
+struct azfn__delay;
+
+enum azfn__invocation_mode {
+    AZFN__MODE_FORWARDED, /* the client's request as it is */
+    AZFN__MODE_ENVELOPE,  /* the host's JSON around it */
+    AZFN__MODE_READINESS, /* the host's GET /: no function is called */
+};
+
+enum azfn__invocation_state {
+    AZFN__INVOCATION_RECEIVING, /* its request is being read */
+    AZFN__INVOCATION_RUNNING,   /* the function owns it */
+    AZFN__INVOCATION_ANSWERED,  /* the answer is being sent, or was */
+};
+
+struct azfn__answer_header {
+    struct azfn__answer_header *next;
+    struct azfn_span name;
+};
+
+/* Sends the answer. response's spans live in the invocation, but for body, which is valid during the call only
+ * unless it points into the invocation's out. When it is sent, or never can be, whoever implements this
+ * calls azfn__dispatcher_release(). */
+typedef void azfn__respond_fn(struct azfn_invocation *invocation, const struct azfn__http_response *response,
+                              void *context);
+
+struct azfn__header_list {
+    const struct azfn__http_header *items;
+    size_t count;
+    bool is_made; /* items and count are valid */
+};
+
+struct azfn_invocation {
+    struct azfn__dispatcher *dispatcher;
+    struct azfn__arena arena;
+    struct azfn__http_message message; /* the request's bytes */
+    struct azfn__http_request request; /* views of them */
+    enum azfn__invocation_state state;
+    enum azfn__invocation_mode mode;
+
+    struct azfn__dispatcher_function *function; /* NULL until one is found */
+    struct azfn_span id;
+    struct azfn__route_match route;
+    struct azfn__envelope envelope;
+
+    struct azfn__header_list headers;
+    struct azfn__header_list query;
+    struct azfn__header_list params;
+    struct azfn_span body; /* the HTTP view's; absent until it was asked for */
+
+    enum azfn_error refusal; /* the first thing asked for that can't be done; sticks */
+    const char *refusal_what;
+    struct azfn__buffer header_lines; /* the answer's: lines when forwarded, JSON members in an envelope */
+    struct azfn__answer_header *header_names; /* in an envelope, where no name may come twice */
+    struct azfn__envelope_output *outputs;
+    struct azfn__buffer logs; /* "text","text" */
+    struct azfn__buffer head; /* the response's */
+    struct azfn__buffer out;  /* what is sent behind it, where it has to be kept */
+
+    azfn__respond_fn *respond; /* NULL: nobody waits for the answer any more */
+    void *respond_context;
+
+    struct azfn__delay *delays;
+    uint64_t deadline_ms;     /* uv_now() */
+    bool is_in_call;          /* a function's code is on the stack: not to be freed */
+    bool is_released;         /* to be freed once it is not in a call */
+    bool is_lost;             /* answered for by its deadline: the function may still hold it */
+    struct azfn_invocation *older; /* in the list of its function's running ones, or of free or lost ones */
+    struct azfn_invocation *newer;
+};
+
+/* Makes an invocation usable, once. */
+void azfn__invocation_init(struct azfn_invocation *invocation, struct azfn__dispatcher *dispatcher);
+/* Wipes it for the next event. */
+void azfn__invocation_reset(struct azfn_invocation *invocation);
+void azfn__invocation_clean_up(struct azfn_invocation *invocation);
+
+/* Remembers why the answer can't be what the function asked for; the first one counts. Returns error. */
+enum azfn_error azfn__invocation_refuse(struct azfn_invocation *invocation, enum azfn_error error, const char *what);
+
+/* For whoever answers in the function's stead: sends a bare status, with text/plain and the status' name. */
+void azfn__invocation_answer_status(struct azfn_invocation *invocation, uint16_t status);
+/* Passes a response on to whoever waits for it. The invocation may be gone afterwards. */
+void azfn__invocation_send(struct azfn_invocation *invocation, const struct azfn__http_response *response);
+/* Sends the collected logs as lines of their own, where no answer can carry them. */
+void azfn__invocation_flush_logs(struct azfn_invocation *invocation);
+/* Ends the delays that still run. */
+void azfn__invocation_stop_delays(struct azfn_invocation *invocation);
+
+#endif

@@ -1,0 +1,309 @@
+/* The answer of azfn.h: what the host would mangle, drop or hang on is refused before it is sent. */
+#include "base/json_scan.h"
+#include "base/span.h"
+#include "worker/dispatcher.h"
+#include "worker/invocation.h"
+
+#include <stdio.h>
+
+#define LOG_TEXT_MAX_BYTES ((size_t)4 << 10)
+#define DEFAULT_CONTENT_TYPE AZFN__SPAN("text/plain; charset=utf-8")
+
+static bool is_enveloped(const struct azfn_invocation *invocation)
+{
+    return invocation->mode == AZFN__MODE_ENVELOPE;
+}
+
+void azfn__invocation_send(struct azfn_invocation *invocation, const struct azfn__http_response *response)
+{
+    if (invocation->respond) {
+        invocation->respond(invocation, response, invocation->respond_context);
+    } else {
+        azfn__dispatcher_release(invocation->dispatcher, invocation);
+    }
+}
+
+void azfn__invocation_answer_status(struct azfn_invocation *invocation, uint16_t status)
+{
+    char text[64];
+    int length = snprintf(text, sizeof(text), "%u %s\n", (unsigned)status, azfn__http_reason_phrase(status));
+    const struct azfn__http_response response = {
+        .status = status,
+        .content_type = DEFAULT_CONTENT_TYPE,
+        .header_lines = invocation->function ? (struct azfn_span){0} : azfn__buffer_span(&invocation->header_lines),
+        .body = azfn__span(text, length > 0 ? (size_t)length : 0),
+    };
+    azfn__invocation_send(invocation, &response);
+}
+
+static void fail(struct azfn_invocation *invocation, struct azfn_span reason)
+{
+    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_ERROR, NULL, reason);
+    azfn__invocation_flush_logs(invocation);
+    azfn__invocation_answer_status(invocation, 500);
+}
+
+/* A refused part must not go out silently changed: the whole answer becomes a failure. */
+static enum azfn_error fail_refused(struct azfn_invocation *invocation)
+{
+    char text[192];
+    enum azfn_error error = invocation->refusal;
+    int length = snprintf(text, sizeof(text), "the answer was not sent, since %s was refused: %s",
+                          invocation->refusal_what, azfn_error_text(error));
+    fail(invocation, azfn__span(text, length > 0 ? (size_t)length : 0));
+    return error;
+}
+
+static enum azfn_error send_envelope(struct azfn_invocation *invocation, const struct azfn__envelope_http *http)
+{
+    struct azfn_span logs = azfn__buffer_span(&invocation->logs);
+    logs.length -= logs.length > 0 ? 1 : 0; /* the last comma */
+    const struct azfn__envelope_answer answer = {
+        .function = invocation->function->config, .outputs = invocation->outputs, .http = http, .logs = logs};
+    azfn__envelope_write(&answer, &invocation->out);
+    if (invocation->out.has_failed) {
+        azfn__buffer_reset(&invocation->out, 0);
+        azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of the answer");
+        return fail_refused(invocation);
+    }
+    const struct azfn__http_response response = {.status = 200,
+                                                 .content_type = AZFN__SPAN("application/json"),
+                                                 .body = azfn__buffer_span(&invocation->out)};
+    azfn__invocation_send(invocation, &response);
+    return AZFN_OK;
+}
+
+static bool has_no_body(int status)
+{
+    return status == 204 || status == 205 || status == 304;
+}
+
+static enum azfn_error check_reply(struct azfn_invocation *invocation, int status, struct azfn_span content_type,
+                                   struct azfn_span body)
+{
+    const struct azfn__config_function *function = invocation->function->config;
+    if (function->trigger != AZFN__TRIGGER_HTTP || !function->http_output) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_STATE, "an HTTP reply without an http output binding");
+    }
+    if (status < 200 || status > 599) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "the status");
+    }
+    if (has_no_body(status) && body.length > 0) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "a body with a status that has none");
+    }
+    if (!azfn__http_header_value_is_valid(content_type)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "the content type");
+    }
+    if (is_enveloped(invocation) && !azfn__span_is_utf8(body)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT,
+                                       "a body that is not UTF-8, in an envelope,");
+    }
+    if (is_enveloped(invocation) && azfn__envelope_is_rewritten_date(body)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT,
+                                       "a body that is a date, which the host would rewrite,");
+    }
+    return invocation->refusal;
+}
+
+enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, const char *content_type,
+                                struct azfn_span body)
+{
+    struct azfn_span type = content_type ? azfn_span_of(content_type) : DEFAULT_CONTENT_TYPE;
+    body = azfn_span_is_present(body) ? body : azfn__span("", 0);
+    enum azfn_error error = check_reply(invocation, status, type, body);
+    if (!azfn__dispatcher_finish(invocation)) {
+        return AZFN_ERROR_STATE;
+    }
+    if (error != AZFN_OK) {
+        return fail_refused(invocation);
+    }
+    type = has_no_body(status) ? (struct azfn_span){0} : type;
+    if (is_enveloped(invocation)) {
+        const struct azfn__envelope_http http = {.status = (uint16_t)status,
+                                                 .content_type = type,
+                                                 .header_members = azfn__buffer_span(&invocation->header_lines),
+                                                 .body = body};
+        return send_envelope(invocation, &http);
+    }
+    const struct azfn__http_response response = {.status = (uint16_t)status,
+                                                 .content_type = type,
+                                                 .header_lines = azfn__buffer_span(&invocation->header_lines),
+                                                 .body = body};
+    azfn__invocation_send(invocation, &response);
+    return AZFN_OK;
+}
+
+enum azfn_error azfn_succeed(struct azfn_invocation *invocation)
+{
+    const struct azfn__config_function *function = invocation->function->config;
+    if (function->trigger == AZFN__TRIGGER_HTTP && function->http_output) {
+        return azfn_http_reply(invocation, 204, NULL, azfn__span("", 0));
+    }
+    if (!azfn__dispatcher_finish(invocation)) {
+        return AZFN_ERROR_STATE;
+    }
+    return invocation->refusal != AZFN_OK ? fail_refused(invocation) : send_envelope(invocation, NULL);
+}
+
+void azfn_fail(struct azfn_invocation *invocation, const char *reason)
+{
+    if (azfn__dispatcher_finish(invocation)) {
+        fail(invocation, azfn_span_of(reason ? reason : "the function failed and gave no reason"));
+    }
+}
+
+/* In an envelope the host keeps the first of two names that differ in case only, and drops the other. */
+static bool has_name(const struct azfn_invocation *invocation, struct azfn_span name)
+{
+    for (const struct azfn__answer_header *header = invocation->header_names; header; header = header->next) {
+        if (azfn__span_equal_ignore_case(header->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum azfn_error add_enveloped_header(struct azfn_invocation *invocation, struct azfn_span name,
+                                            struct azfn_span value)
+{
+    if (has_name(invocation, name) || azfn__span_equal_ignore_case(name, AZFN__SPAN("Content-Encoding")) ||
+        azfn__envelope_is_rewritten_date(value)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT,
+                                       "a header that the host would change, in an envelope,");
+    }
+    struct azfn__answer_header *header = azfn_alloc(invocation, sizeof(*header));
+    struct azfn_span kept = azfn__arena_copy(&invocation->arena, name);
+    if (!header || !azfn_span_is_present(kept)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "a header");
+    }
+    *header = (struct azfn__answer_header){.next = invocation->header_names, .name = kept};
+    invocation->header_names = header;
+    azfn__json_append_string(&invocation->header_lines, name);
+    azfn__buffer_append_char(&invocation->header_lines, ':');
+    azfn__json_append_string(&invocation->header_lines, value);
+    azfn__buffer_append_char(&invocation->header_lines, ',');
+    return AZFN_OK;
+}
+
+enum azfn_error azfn_http_set_header(struct azfn_invocation *invocation, const char *name, struct azfn_span value)
+{
+    struct azfn_span header_name = azfn_span_of(name);
+    if (!azfn__http_header_name_is_allowed(header_name) || !azfn__http_header_value_is_valid(value) ||
+        azfn__span_equal_ignore_case(header_name, AZFN__SPAN("Content-Type"))) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "a header");
+    }
+    if (is_enveloped(invocation)) {
+        enum azfn_error error = add_enveloped_header(invocation, header_name, value);
+        if (error != AZFN_OK) {
+            return error;
+        }
+    } else {
+        azfn__buffer_append_span(&invocation->header_lines, header_name);
+        azfn__buffer_append_text(&invocation->header_lines, ": ");
+        azfn__buffer_append_span(&invocation->header_lines, value);
+        azfn__buffer_append_text(&invocation->header_lines, "\r\n");
+    }
+    return invocation->header_lines.has_failed
+               ? azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of the headers")
+               : AZFN_OK;
+}
+
+static const struct azfn__config_binding *find_output(const struct azfn_invocation *invocation, struct azfn_span name)
+{
+    const struct azfn__config_function *function = invocation->function->config;
+    for (size_t i = 0; i < function->binding_count; i++) {
+        if (!function->bindings[i].is_input && azfn__span_equal(function->bindings[i].name, name)) {
+            return &function->bindings[i];
+        }
+    }
+    return NULL;
+}
+
+static enum azfn_error add_output(struct azfn_invocation *invocation, const char *name, struct azfn_span value,
+                                  bool is_json)
+{
+    const struct azfn__config_binding *binding = find_output(invocation, azfn_span_of(name));
+    const struct azfn__envelope_output *earlier = NULL;
+    struct azfn__envelope_output **link = &invocation->outputs;
+    if (!binding) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_NOT_FOUND,
+                                       "an output that function.json does not name");
+    }
+    for (; *link; link = &(*link)->next) {
+        earlier = !earlier && (*link)->binding == binding ? *link : earlier;
+    }
+    enum azfn_error error = azfn__envelope_check_output(binding, value, earlier);
+    if (error != AZFN_OK) {
+        return azfn__invocation_refuse(invocation, error, "an output that the host would change");
+    }
+    struct azfn__envelope_output *output = azfn_alloc(invocation, sizeof(*output));
+    struct azfn_span copy = azfn__arena_copy(&invocation->arena, value);
+    if (!output || !azfn_span_is_present(copy)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "an output");
+    }
+    *output = (struct azfn__envelope_output){.binding = binding, .value = copy, .is_json = is_json};
+    *link = output;
+    return AZFN_OK;
+}
+
+enum azfn_error azfn_output(struct azfn_invocation *invocation, const char *name, struct azfn_span text)
+{
+    if (!azfn_span_is_present(text) || !azfn__span_is_utf8(text)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "an output that is not UTF-8");
+    }
+    return add_output(invocation, name, text, false);
+}
+
+enum azfn_error azfn_output_json(struct azfn_invocation *invocation, const char *name, struct azfn_span json)
+{
+    if (!azfn_span_is_present(azfn_json_checked(json))) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_SYNTAX, "an output that is not JSON");
+    }
+    return add_output(invocation, name, json, true);
+}
+
+static const char *const level_marks[] = {"", "[Warning] ", "[Error] "};
+
+void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, const char *format, ...)
+{
+    char text[LOG_TEXT_MAX_BYTES];
+    size_t mark = 0;
+    if (is_enveloped(invocation)) {
+        /* the host logs every one of them as Information */
+        mark = strlen(level_marks[level]);
+        memcpy(text, level_marks[level], mark);
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text + mark, sizeof(text) - mark, format, arguments);
+    va_end(arguments);
+    size_t room = sizeof(text) - mark - 1;
+    size_t used = mark + (length < 0 ? 0 : (size_t)length < room ? (size_t)length : room);
+    size_t before = invocation->logs.length;
+    if (is_enveloped(invocation) && invocation->state == AZFN__INVOCATION_RUNNING) {
+        azfn__json_append_string(&invocation->logs, azfn__span(text, used));
+        azfn__buffer_append_char(&invocation->logs, ',');
+        if (!invocation->logs.has_failed) {
+            return;
+        }
+        invocation->logs.length = before;
+        invocation->logs.has_failed = false;
+    }
+    azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, azfn__span(text + mark, used - mark));
+}
+
+void azfn__invocation_flush_logs(struct azfn_invocation *invocation)
+{
+    struct azfn_span rest = azfn__buffer_span(&invocation->logs);
+    while (rest.length > 0) {
+        /* each is a JSON string and a comma */
+        size_t end = 1;
+        while (end < rest.length && rest.data[end] != '"') {
+            end += rest.data[end] == '\\' ? 2 : 1;
+        }
+        struct azfn_span text = azfn__envelope_string(azfn__span(rest.data, end + 1), &invocation->arena);
+        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_INFORMATION, NULL, text);
+        rest = azfn__span_from(rest, end + 2);
+    }
+    azfn__buffer_reset(&invocation->logs, 0);
+}

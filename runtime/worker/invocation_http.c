@@ -1,0 +1,340 @@
+/* The HTTP view of azfn.h: the same for a forwarded request and for one in an envelope. */
+#include "base/json_scan.h"
+#include "base/span.h"
+#include "worker/dispatcher.h"
+#include "worker/invocation.h"
+
+/* Appends an element to a list whose array doubles in the invocation's memory. */
+struct list_maker {
+    struct azfn_invocation *invocation;
+    struct azfn__http_header *items;
+    size_t count;
+    size_t capacity;
+};
+
+static void add(struct list_maker *maker, struct azfn_span name, struct azfn_span value)
+{
+    if (maker->count == maker->capacity) {
+        size_t capacity = maker->capacity ? maker->capacity * 2 : 8;
+        struct azfn__http_header *items = azfn_alloc(maker->invocation, capacity * sizeof(*items));
+        if (!items) {
+            return;
+        }
+        if (maker->count > 0) {
+            memcpy(items, maker->items, maker->count * sizeof(*items));
+        }
+        maker->items = items;
+        maker->capacity = capacity;
+    }
+    maker->items[maker->count++] = (struct azfn__http_header){.name = name, .value = value};
+}
+
+static void finish_list(const struct list_maker *maker, struct azfn__header_list *out_list)
+{
+    *out_list = (struct azfn__header_list){.items = maker->items, .count = maker->count, .is_made = true};
+}
+
+static bool is_http(const struct azfn_invocation *invocation)
+{
+    return invocation->function->config->trigger == AZFN__TRIGGER_HTTP;
+}
+
+static bool is_enveloped(const struct azfn_invocation *invocation)
+{
+    return invocation->mode == AZFN__MODE_ENVELOPE;
+}
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Percent-decoded, and "+" as a blank: the host itself sends %20 and %2B, a client's own query may not.
+ * An escape that is none stays as it is. Without escapes nothing is copied. */
+static struct azfn_span decode_query_part(struct azfn_invocation *invocation, struct azfn_span part)
+{
+    if (part.length == 0 || (!memchr(part.data, '%', part.length) && !memchr(part.data, '+', part.length))) {
+        return part;
+    }
+    char *text = azfn_alloc(invocation, part.length);
+    size_t length = 0;
+    for (size_t i = 0; text && i < part.length; i++) {
+        char c = part.data[i] == '+' ? ' ' : part.data[i];
+        if (c == '%' && i + 2 < part.length && hex_value(part.data[i + 1]) >= 0 && hex_value(part.data[i + 2]) >= 0) {
+            c = (char)(hex_value(part.data[i + 1]) * 16 + hex_value(part.data[i + 2]));
+            i += 2;
+        }
+        text[length++] = c;
+    }
+    return azfn__span(text, text ? length : 0);
+}
+
+static struct azfn_span join(struct azfn_invocation *invocation, struct azfn_span a, struct azfn_span separator,
+                             struct azfn_span b)
+{
+    char *text = azfn_alloc(invocation, a.length + separator.length + b.length + 1);
+    if (!text) {
+        return a;
+    }
+    memcpy(text, a.data, a.length);
+    memcpy(text + a.length, separator.data, separator.length);
+    memcpy(text + a.length + separator.length, b.data, b.length);
+    return azfn__span(text, a.length + separator.length + b.length);
+}
+
+/* The host joins what comes twice; a request that it has not rebuilt (proxying) still has it twice. */
+static void add_query(struct list_maker *maker, struct azfn_span name, struct azfn_span value)
+{
+    for (size_t i = 0; i < maker->count; i++) {
+        if (azfn__span_equal_ignore_case(maker->items[i].name, name)) {
+            maker->items[i].value = join(maker->invocation, maker->items[i].value, AZFN__SPAN(","), value);
+            return;
+        }
+    }
+    add(maker, name, value);
+}
+
+static void make_forwarded_query(struct list_maker *maker, struct azfn_span rest)
+{
+    while (rest.length > 0) {
+        const char *end = memchr(rest.data, '&', rest.length);
+        struct azfn_span pair = azfn__span(rest.data, end ? (size_t)(end - rest.data) : rest.length);
+        const char *equals = pair.length > 0 ? memchr(pair.data, '=', pair.length) : NULL;
+        size_t name_length = equals ? (size_t)(equals - pair.data) : pair.length;
+        if (pair.length > 0) {
+            add_query(maker, decode_query_part(maker->invocation, azfn__span(pair.data, name_length)),
+                      decode_query_part(maker->invocation, azfn__span_from(pair, name_length + (equals ? 1 : 0))));
+        }
+        rest = azfn__span_from(rest, pair.length + 1);
+    }
+}
+
+/* The value of an envelope's header: an array of strings, or, tolerantly, a string. */
+static struct azfn_span joined_header(struct azfn_invocation *invocation, struct azfn_span name, struct azfn_span value)
+{
+    if (azfn__json_type_of(value) != AZFN__JSON_ARRAY) {
+        return azfn__envelope_string(value, &invocation->arena);
+    }
+    bool is_cookie = azfn__span_equal_ignore_case(name, AZFN__SPAN("Cookie"));
+    struct azfn_span separator = is_cookie ? AZFN__SPAN("; ") : AZFN__SPAN(", ");
+    struct azfn_span text = {0};
+    struct azfn__json_walk walk = azfn__json_walk(value);
+    while (azfn__json_walk_next(&walk)) {
+        struct azfn_span item = azfn__envelope_string(walk.value, &invocation->arena);
+        if (azfn_span_is_present(item)) {
+            text = azfn_span_is_present(text) ? join(invocation, text, separator, item) : item;
+        }
+    }
+    return text;
+}
+
+static void make_enveloped(struct list_maker *maker, struct azfn_span object, bool is_headers)
+{
+    struct azfn__json_walk walk = azfn__json_walk(object);
+    while (azfn__json_walk_next(&walk)) {
+        struct azfn_span name = azfn__envelope_string(walk.name, &maker->invocation->arena);
+        struct azfn_span value = is_headers ? joined_header(maker->invocation, name, walk.value)
+                                            : azfn__envelope_string(walk.value, &maker->invocation->arena);
+        if (azfn_span_is_present(value)) {
+            add(maker, name, value);
+        }
+    }
+}
+
+static const struct azfn__header_list *query_of(struct azfn_invocation *invocation)
+{
+    if (!invocation->query.is_made) {
+        struct list_maker maker = {.invocation = invocation};
+        if (is_enveloped(invocation)) {
+            make_enveloped(&maker, invocation->envelope.query, false);
+        } else {
+            make_forwarded_query(&maker, invocation->request.query);
+        }
+        finish_list(&maker, &invocation->query);
+    }
+    return &invocation->query;
+}
+
+static const struct azfn__header_list *headers_of(struct azfn_invocation *invocation)
+{
+    if (!invocation->headers.is_made) {
+        struct list_maker maker = {.invocation = invocation};
+        if (is_enveloped(invocation)) {
+            make_enveloped(&maker, invocation->envelope.headers, true);
+            finish_list(&maker, &invocation->headers);
+        } else {
+            invocation->headers = (struct azfn__header_list){
+                .items = invocation->request.headers, .count = invocation->request.header_count, .is_made = true};
+        }
+    }
+    return &invocation->headers;
+}
+
+static const struct azfn__header_list *params_of(struct azfn_invocation *invocation)
+{
+    if (!invocation->params.is_made) {
+        struct list_maker maker = {.invocation = invocation};
+        if (is_enveloped(invocation)) {
+            make_enveloped(&maker, invocation->envelope.params, false);
+        }
+        for (size_t i = 0; i < invocation->route.param_count; i++) {
+            if (azfn_span_is_present(invocation->route.params[i].value)) {
+                add(&maker, invocation->route.params[i].name, invocation->route.params[i].value);
+            }
+        }
+        finish_list(&maker, &invocation->params);
+    }
+    return &invocation->params;
+}
+
+static bool list_at(const struct azfn__header_list *list, size_t index, struct azfn_span *out_name,
+                    struct azfn_span *out_value)
+{
+    if (index >= list->count) {
+        return false;
+    }
+    *out_name = list->items[index].name;
+    *out_value = list->items[index].value;
+    return true;
+}
+
+static struct azfn_span list_find(const struct azfn__header_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (azfn__span_equal_ignore_case(list->items[i].name, azfn_span_of(name))) {
+            return list->items[i].value;
+        }
+    }
+    return (struct azfn_span){0};
+}
+
+bool azfn_http_query_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+                        struct azfn_span *out_value)
+{
+    return is_http(invocation) && list_at(query_of(invocation), index, out_name, out_value);
+}
+
+bool azfn_http_header_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+                         struct azfn_span *out_value)
+{
+    return is_http(invocation) && list_at(headers_of(invocation), index, out_name, out_value);
+}
+
+bool azfn_http_param_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+                        struct azfn_span *out_value)
+{
+    return is_http(invocation) && list_at(params_of(invocation), index, out_name, out_value);
+}
+
+struct azfn_span azfn_http_query(struct azfn_invocation *invocation, const char *name)
+{
+    return is_http(invocation) ? list_find(query_of(invocation), name) : (struct azfn_span){0};
+}
+
+struct azfn_span azfn_http_param(struct azfn_invocation *invocation, const char *name)
+{
+    return is_http(invocation) ? list_find(params_of(invocation), name) : (struct azfn_span){0};
+}
+
+struct azfn_span azfn_http_header(struct azfn_invocation *invocation, const char *name)
+{
+    struct azfn_span text = {0};
+    if (!is_http(invocation)) {
+        return text;
+    }
+    const struct azfn__header_list *headers = headers_of(invocation);
+    struct azfn_span wanted = azfn_span_of(name);
+    for (size_t i = 0; i < headers->count; i++) {
+        if (azfn__span_equal_ignore_case(headers->items[i].name, wanted)) {
+            bool is_cookie = azfn__span_equal_ignore_case(wanted, AZFN__SPAN("Cookie"));
+            text = azfn_span_is_present(text) ? join(invocation, text, is_cookie ? AZFN__SPAN("; ") : AZFN__SPAN(", "),
+                                                     headers->items[i].value)
+                                              : headers->items[i].value;
+        }
+    }
+    return text;
+}
+
+struct azfn_span azfn_http_method(struct azfn_invocation *invocation)
+{
+    if (!is_http(invocation)) {
+        return (struct azfn_span){0};
+    }
+    return is_enveloped(invocation) ? azfn__envelope_string(invocation->envelope.method, &invocation->arena)
+                                    : invocation->request.method_name;
+}
+
+/* "http://host/api/x?y" is "/api/x". */
+static struct azfn_span path_of_url(struct azfn_span url)
+{
+    const char *host = url.length >= 3 ? memmem(url.data, url.length, "://", 3) : NULL;
+    struct azfn_span rest = host ? azfn__span_from(url, (size_t)(host - url.data) + 3) : url;
+    const char *slash = rest.length > 0 ? memchr(rest.data, '/', rest.length) : NULL;
+    if (!slash) {
+        return AZFN__SPAN("/");
+    }
+    rest = azfn__span_from(rest, (size_t)(slash - rest.data));
+    for (size_t i = 0; i < rest.length; i++) {
+        if (rest.data[i] == '?' || rest.data[i] == '#') {
+            rest.length = i;
+        }
+    }
+    return rest;
+}
+
+struct azfn_span azfn_http_path(struct azfn_invocation *invocation)
+{
+    if (!is_http(invocation)) {
+        return (struct azfn_span){0};
+    }
+    return is_enveloped(invocation) ? path_of_url(azfn__envelope_string(invocation->envelope.url, &invocation->arena))
+                                    : invocation->request.path;
+}
+
+/* What the host puts into the envelope as base64; everything else it decodes as UTF-8. */
+static bool is_base64_body(struct azfn_invocation *invocation)
+{
+    struct azfn_span type = azfn_http_header(invocation, "Content-Type");
+    size_t length = 0;
+    while (length < type.length && type.data[length] != ';') {
+        length++;
+    }
+    struct azfn_span media_type = azfn__span_trim(azfn__span(type.data, length));
+    struct azfn_span multipart = AZFN__SPAN("multipart/");
+    return azfn__span_equal_ignore_case(media_type, AZFN__SPAN("application/octet-stream")) ||
+           (media_type.length >= multipart.length &&
+            azfn__span_equal_ignore_case(azfn__span(media_type.data, multipart.length), multipart));
+}
+
+struct azfn_span azfn_http_body(struct azfn_invocation *invocation)
+{
+    if (!is_http(invocation)) {
+        return (struct azfn_span){0};
+    }
+    if (!is_enveloped(invocation)) {
+        return azfn_span_is_present(invocation->request.body) ? invocation->request.body : azfn__span("", 0);
+    }
+    if (!azfn_span_is_present(invocation->body)) {
+        struct azfn_span text = azfn__envelope_string(invocation->envelope.body, &invocation->arena);
+        struct azfn_span bytes =
+            is_base64_body(invocation) ? azfn__envelope_base64(text, &invocation->arena) : (struct azfn_span){0};
+        invocation->body = azfn_span_is_present(bytes) ? bytes
+                           : azfn_span_is_present(text) ? text
+                                                        : azfn__span("", 0);
+    }
+    return invocation->body;
+}
+
+bool azfn_http_body_is_exact(struct azfn_invocation *invocation)
+{
+    if (!is_http(invocation)) {
+        return false;
+    }
+    if (!is_enveloped(invocation)) {
+        return true;
+    }
+    if (azfn_span_is_present(invocation->envelope.body)) {
+        return is_base64_body(invocation);
+    }
+    return !azfn_span_is_present(azfn_http_header(invocation, "Transfer-Encoding"));
+}

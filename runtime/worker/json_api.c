@@ -1,0 +1,89 @@
+/* The JSON part of azfn.h. Whatever a function passes in is taken as unchecked. */
+#include "base/json_scan.h"
+#include "base/span.h"
+#include "worker/dispatcher.h"
+#include "worker/invocation.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+
+struct azfn_span azfn_json_checked(struct azfn_span json)
+{
+    return azfn_span_is_present(json) && azfn__json_scan(json, NULL, NULL) == AZFN_OK ? json : (struct azfn_span){0};
+}
+
+struct azfn_span azfn_json_member(struct azfn_span json, const char *name)
+{
+    return azfn__json_member(json, azfn_span_of(name));
+}
+
+struct azfn_span azfn_json_next_item(struct azfn_span json, size_t *cursor)
+{
+    struct azfn__json_walk walk = azfn__json_walk_from(json, *cursor);
+    if (azfn__json_type_of(json) != AZFN__JSON_ARRAY || !azfn__json_walk_next(&walk)) {
+        return (struct azfn_span){0};
+    }
+    *cursor = azfn__json_walk_cursor(&walk, json);
+    return walk.value;
+}
+
+struct azfn_span azfn_json_string(struct azfn_invocation *invocation, struct azfn_span json)
+{
+    return azfn__envelope_string(json, &invocation->arena);
+}
+
+enum azfn_error azfn_json_int64(struct azfn_span json, int64_t *out_value)
+{
+    return azfn__json_int64(json, out_value);
+}
+
+struct azfn_span azfn_json_quote(struct azfn_invocation *invocation, struct azfn_span text)
+{
+    struct azfn__buffer quoted;
+    struct azfn_span copy = {0};
+    if (!azfn__span_is_utf8(text)) {
+        return copy;
+    }
+    /* one byte becomes six at the most */
+    azfn__buffer_init(&quoted, text.length < SIZE_MAX / 8 ? text.length * 6 + 2 : SIZE_MAX);
+    azfn__json_append_string(&quoted, text);
+    if (!quoted.has_failed) {
+        copy = azfn__arena_copy(&invocation->arena, azfn__buffer_span(&quoted));
+    }
+    azfn__buffer_clean_up(&quoted);
+    if (!azfn_span_is_present(copy)) {
+        azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_json_quote");
+    }
+    return copy;
+}
+
+/* cJSON takes its memory from two global functions, so during a parse they have to know for whom. One thread,
+ * and set for the time of a call only. */
+static struct azfn_invocation *parsing_for;
+
+static void *allocate_node(size_t size)
+{
+    return azfn__arena_alloc(&parsing_for->arena, size);
+}
+
+static void keep_node(void *node)
+{
+    (void)node; /* dies with the invocation */
+}
+
+struct cJSON *azfn_json_tree(struct azfn_invocation *invocation, struct azfn_span json)
+{
+    cJSON_Hooks in_arena = {.malloc_fn = allocate_node, .free_fn = keep_node};
+    if (!azfn_span_is_present(azfn_json_checked(json))) {
+        return NULL;
+    }
+    parsing_for = invocation;
+    cJSON_InitHooks(&in_arena);
+    cJSON *tree = cJSON_ParseWithLengthOpts(json.data, json.length, NULL, false);
+    cJSON_InitHooks(NULL);
+    parsing_for = NULL;
+    if (!tree) {
+        azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_json_tree");
+    }
+    return tree;
+}

@@ -1,0 +1,150 @@
+#include "worker/worker.h"
+
+#include "base/span.h"
+#include "broker/launcher.h"
+#include "broker/privileges.h"
+#include "config/config.h"
+#include "config/config_files.h"
+#include "worker/broker_client.h"
+#include "worker/dispatcher.h"
+#include "worker/flight_record.h"
+#include "worker/http_server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct worker {
+    uv_loop_t loop;
+    struct azfn__broker_client broker;
+    struct azfn__config_files files;
+    struct azfn__config *config;
+    struct azfn__flight_record *flight_record;
+    struct azfn__dispatcher dispatcher;
+    struct azfn__http_server server;
+    int exit_code;
+};
+
+/* Tells the broker, which ends the host's log with it. */
+AZFN_PRINTF(2, 3) static bool fault(struct worker *worker, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    size_t used = length < 0 ? 0 : (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1;
+    azfn__broker_client_send(&worker->broker, AZFN__FRAME_FAULT, azfn__span(text, used));
+    return false;
+}
+
+static void on_accepted(void *user_data)
+{
+    struct worker *worker = user_data;
+    azfn__broker_client_send(&worker->broker, AZFN__FRAME_ACCEPTED, azfn__span("", 0));
+}
+
+static void on_drained(void *user_data)
+{
+    struct worker *worker = user_data;
+    azfn__broker_client_send(&worker->broker, AZFN__FRAME_DRAINED, azfn__span("", 0));
+    worker->exit_code = 0;
+    uv_stop(&worker->loop);
+}
+
+static void on_drain(void *user_data)
+{
+    struct worker *worker = user_data;
+    azfn__http_server_drain(&worker->server, on_accepted, on_drained, worker);
+}
+
+/* One descriptor per connection, as many as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* What execve() undid, and what the launcher's signal handling left behind. */
+static bool prepare_process(void)
+{
+    prctl(PR_SET_NAME, "azfn-worker", 0, 0, 0);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    return azfn__privileges_forbid_dumps() == AZFN_OK;
+}
+
+static bool read_configuration(struct worker *worker, const struct azfn__app *app)
+{
+    struct azfn__config_fault config_fault = {{0}};
+    enum azfn_error error = azfn__config_files_map(&worker->files, AZFN__WORKER_CONFIG);
+    if (error == AZFN_OK) {
+        error = azfn__config_new(worker->files.files, worker->files.file_count, app->functions, app->function_count,
+                                 &worker->config, &config_fault);
+    }
+    if (error != AZFN_OK) {
+        return fault(worker, "the worker can't read the configuration: %s",
+                     config_fault.message[0] ? config_fault.message : azfn_error_text(error));
+    }
+    close(AZFN__WORKER_CONFIG);
+    return true;
+}
+
+static bool map_flight_record(struct worker *worker)
+{
+    worker->flight_record = azfn__flight_record_map(AZFN__WORKER_FLIGHT_RECORD);
+    if (!worker->flight_record) {
+        return fault(worker, "the worker can't map its flight record: %s", strerror(errno));
+    }
+    close(AZFN__WORKER_FLIGHT_RECORD);
+    return true;
+}
+
+static bool serve(struct worker *worker, const struct azfn__app *app)
+{
+    int status = 0;
+    enum azfn_error error =
+        azfn__dispatcher_init(&worker->dispatcher, &worker->loop, worker->config, app->functions, app->function_count,
+                              &worker->broker, worker->flight_record);
+    if (error == AZFN_OK) {
+        error = azfn__http_server_start(&worker->server, &worker->loop, AZFN__WORKER_LISTENER, &worker->dispatcher,
+                                        &azfn__http_server_default_limits, &status);
+    }
+    if (error != AZFN_OK) {
+        return fault(worker, "the worker can't listen: %s", status ? uv_strerror(status) : azfn_error_text(error));
+    }
+    azfn__broker_client_send(&worker->broker, AZFN__FRAME_READY, azfn__span("", 0));
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+    return true;
+}
+
+int azfn__worker_run(const struct azfn__app *app)
+{
+    static struct worker worker;
+    const struct azfn__broker_client_callbacks callbacks = {.on_drain = on_drain, .user_data = &worker};
+    worker.exit_code = 1;
+    if (fcntl(AZFN__WORKER_FLIGHT_RECORD, F_GETFD) < 0) {
+        fprintf(stderr, "%s: " AZFN__WORKER_ARGUMENT " is for azfn's own use: see --help\n", app->program);
+        return 2;
+    }
+    if (!prepare_process() || uv_loop_init(&worker.loop) != 0 ||
+        azfn__broker_client_start(&worker.broker, &worker.loop, AZFN__WORKER_CHANNEL, &callbacks) != AZFN_OK) {
+        fprintf(stderr, "the worker can't start: %s\n", strerror(errno));
+        return 1;
+    }
+    if (read_configuration(&worker, app) && map_flight_record(&worker)) {
+        serve(&worker, app);
+    }
+    return worker.exit_code;
+}

@@ -1,0 +1,167 @@
+/* A function that does what it is told, by the header x-do (HTTP) or the message (queue): words apart by
+ * blanks, one after the other.
+ *
+ *   status=N  body=TEXT  type=TEXT  header=Name:value   what the reply will have ("\r", "\n", "\xHH" are bytes)
+ *   reply  succeed  fail  never  twice                  how it answers
+ *   delay=MS                                            the words behind it come later, from a callback
+ *   big=N                                               a body of N bytes
+ *   print=TEXT  complain=TEXT                           on stdout, on stderr
+ *   crash  exit=N  spin=MS                              what no function should do */
+#include "probe.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct ask {
+    int status;
+    const char *type;
+    struct azfn_span body;
+    struct azfn_span words;
+};
+
+static void go_on(struct azfn_invocation *invocation, void *user_data);
+
+static struct azfn_span next_word(struct azfn_span *words)
+{
+    while (words->length > 0 && words->data[0] == ' ') {
+        words->data++;
+        words->length--;
+    }
+    struct azfn_span word = *words;
+    word.length = 0;
+    while (word.length < words->length && words->data[word.length] != ' ') {
+        word.length++;
+    }
+    words->data += word.length;
+    words->length -= word.length;
+    return word;
+}
+
+/* NUL-terminated, with "\xHH" for a byte and "~" for a blank. */
+static struct azfn_span unescape(struct azfn_invocation *invocation, const char *data, size_t length)
+{
+    char *text = azfn_alloc(invocation, length + 1);
+    size_t used = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (data[i] == '\\' && i + 3 < length && data[i + 1] == 'x') {
+            const char digits[3] = {data[i + 2], data[i + 3], 0};
+            text[used++] = (char)strtol(digits, NULL, 16);
+            i += 3;
+        } else {
+            text[used++] = data[i] == '~' ? ' ' : data[i];
+        }
+    }
+    text[used] = '\0';
+    return (struct azfn_span){text, used};
+}
+
+static void set_header(struct azfn_invocation *invocation, struct azfn_span argument)
+{
+    char *colon = memchr(argument.data, ':', argument.length);
+    if (colon) {
+        *colon = '\0';
+        struct azfn_span value = {colon + 1, argument.length - (size_t)(colon + 1 - argument.data)};
+        enum azfn_error error = azfn_http_set_header(invocation, argument.data, value);
+        printf("set_header %s\n", azfn_error_name(error));
+        fflush(stdout);
+    }
+}
+
+static void spin(long ms)
+{
+    struct timespec start;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < ms);
+}
+
+static void make_body(struct azfn_invocation *invocation, struct ask *ask, size_t length)
+{
+    char *bytes = azfn_alloc(invocation, length + 1);
+    memset(bytes, 'b', length);
+    ask->body = (struct azfn_span){bytes, length};
+}
+
+/* False: it has answered, or something later will. */
+static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azfn_span word)
+{
+    const char *equals = memchr(word.data, '=', word.length);
+    size_t name_length = equals ? (size_t)(equals - word.data) : word.length;
+    struct azfn_span name = {word.data, name_length};
+    struct azfn_span argument =
+        equals ? unescape(invocation, equals + 1, word.length - name_length - 1) : (struct azfn_span){"", 0};
+    long number = strtol(argument.data, NULL, 10);
+    if (azfn_span_equals(name, "status")) {
+        ask->status = (int)number;
+    } else if (azfn_span_equals(name, "type")) {
+        ask->type = argument.data;
+    } else if (azfn_span_equals(name, "body")) {
+        ask->body = argument;
+    } else if (azfn_span_equals(name, "big")) {
+        make_body(invocation, ask, (size_t)number);
+    } else if (azfn_span_equals(name, "header")) {
+        set_header(invocation, argument);
+    } else if (azfn_span_equals(name, "print")) {
+        printf("%s\n", argument.data);
+        fflush(stdout);
+    } else if (azfn_span_equals(name, "complain")) {
+        fprintf(stderr, "%s\n", argument.data);
+    } else if (azfn_span_equals(name, "log")) {
+        azfn_log(invocation, AZFN_LOG_WARNING, "%s", argument.data);
+    } else if (azfn_span_equals(name, "crash")) {
+        raise(SIGSEGV);
+    } else if (azfn_span_equals(name, "exit")) {
+        _exit((int)number);
+    } else if (azfn_span_equals(name, "spin")) {
+        spin(number);
+    } else if (azfn_span_equals(name, "delay")) {
+        return azfn_delay(invocation, (uint32_t)number, go_on, ask) != AZFN_OK;
+    } else if (azfn_span_equals(name, "never")) {
+        return false;
+    } else if (azfn_span_equals(name, "succeed")) {
+        azfn_succeed(invocation);
+        return false;
+    } else if (azfn_span_equals(name, "fail")) {
+        azfn_fail(invocation, "asked to fail");
+        return false;
+    } else if (azfn_span_equals(name, "twice")) {
+        azfn_http_reply(invocation, ask->status, ask->type, ask->body);
+        printf("second %s\n", azfn_error_name(azfn_http_reply(invocation, 500, NULL, ask->body)));
+        fflush(stdout);
+        return false;
+    } else if (azfn_span_equals(name, "reply")) {
+        printf("reply %s\n", azfn_error_name(azfn_http_reply(invocation, ask->status, ask->type, ask->body)));
+        fflush(stdout);
+        return false;
+    }
+    return true;
+}
+
+static void go_on(struct azfn_invocation *invocation, void *user_data)
+{
+    struct ask *ask = user_data;
+    while (ask->words.length > 0) {
+        struct azfn_span word = next_word(&ask->words);
+        if (word.length > 0 && !obey(invocation, ask, word)) {
+            return;
+        }
+    }
+    azfn_fail(invocation, "the words ended without an answer");
+}
+
+void probe_ask(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    struct ask *ask = azfn_alloc(invocation, sizeof(*ask));
+    struct azfn_span words = azfn_span_is_present(azfn_http_method(invocation))
+                                 ? azfn_http_header(invocation, "x-do")
+                                 : azfn_input(invocation, NULL);
+    *ask = (struct ask){.status = 200, .body = {"", 0}, .words = words};
+    go_on(invocation, ask);
+}

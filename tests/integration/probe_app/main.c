@@ -1,0 +1,19 @@
+#include "probe.h"
+
+int main(int argc, char **argv)
+{
+    static const struct azfn_function functions[] = {
+        {.name = "HttpEnv", .handler = probe_http},      {.name = "Items", .handler = probe_http},
+        {.name = "HttpReturn", .handler = probe_http},   {.name = "HttpQ", .handler = probe_http},
+        {.name = "HttpNoOut", .handler = probe_event},   {.name = "HttpAuth", .handler = probe_http},
+        {.name = "HttpRetry", .handler = probe_http},    {.name = "QIn", .handler = probe_event},
+        {.name = "QBin", .handler = probe_event},        {.name = "QRetry", .handler = probe_event},
+        {.name = "QTrig", .handler = probe_event},       {.name = "TimerOne", .handler = probe_event},
+        {.name = "TimerMon", .handler = probe_event},    {.name = "TimerRetry", .handler = probe_event},
+        {.name = "Manual", .handler = probe_event},      {.name = "BlobBin", .handler = probe_event},
+        {.name = "BlobDef", .handler = probe_event},     {.name = "Ask", .handler = probe_ask},
+        {.name = "AskQueue", .handler = probe_ask},      {.name = "Outputs", .handler = probe_outputs},
+        {.name = "AskReturn", .handler = probe_ask},
+    };
+    return azfn_main(argc, argv, functions, sizeof(functions) / sizeof(functions[0]));
+}

@@ -1,0 +1,15 @@
+#ifndef PROBE_H
+#define PROBE_H
+
+#include <azfn.h>
+
+/* Answers with everything that the HTTP view says, as JSON. */
+azfn_handler_fn probe_http;
+/* Logs the trigger's value and some metadata, in pieces, and succeeds. */
+azfn_handler_fn probe_event;
+/* Does what the header x-do says: see ask.c. */
+azfn_handler_fn probe_ask;
+/* Writes the outputs that the message asks for. */
+azfn_handler_fn probe_outputs;
+
+#endif
