@@ -115,7 +115,8 @@ void probe_event(struct azfn_invocation *invocation, void *user_data)
     log_pieces(invocation, "input", azfn_input(invocation, NULL));
     log_pieces(invocation, "json", azfn_input_json(invocation, NULL));
     for (size_t i = 0; i < sizeof(metadata) / sizeof(metadata[0]); i++) {
-        log_pieces(invocation, metadata[i], azfn_metadata(invocation, metadata[i]));
+        struct azfn_span name = azfn_format(invocation, "meta.%s", metadata[i]);
+        log_pieces(invocation, name.data, azfn_metadata(invocation, metadata[i]));
     }
     azfn_succeed(invocation);
 }

@@ -1,0 +1,242 @@
+"""The HTTP front of azfn-local: function routes for clients, and the admin endpoints to start any function.
+
+    with Gateway(host, port=0) as gateway:
+        urllib.request.urlopen(gateway.url + "/api/hello")
+
+POST /admin/functions/<name> {"input":"text"} answers 202 at once, as the host does, and asks for no key. With the
+header "x-azfn-local-wait: 1" it answers when the function has ended, with a JSON report of the outcome.
+"""
+
+import base64
+import contextlib
+import json
+import socket
+import threading
+import urllib.parse
+
+from . import json_text
+from .client_request import BadRequest, ClientRequest, decode_header_line
+from .forward import HttpAnswer, standard_reason
+
+MAX_HEAD = 32768
+WAIT_HEADER = "x-azfn-local-wait"
+ERROR_HEADER = "x-azfn-local-error"
+
+
+class Gateway:
+    """port 0 takes a free one; it is in use, and the url known, once this is made."""
+
+    def __init__(self, host, port=7071, address="127.0.0.1"):
+        self.host = host
+        self._listener = socket.create_server((address, port), backlog=1024)
+        self._connections = set()
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://{address}:{self.port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        for connection in [self._listener, *self._connections]:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
+        self._listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connections.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        # a client that goes away ends its thread, no more
+        with connection, contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with connection.makefile("rb") as source, connection.makefile("wb") as sink:
+                while self._serve_one(source, sink):
+                    pass
+        self._connections.discard(connection)
+
+    def _serve_one(self, source, sink):
+        """One request of a connection. False: the connection ends."""
+        try:
+            request = _read_request(source, sink)
+        except BadRequest as error:
+            answer = HttpAnswer.error(error.status)
+            answer.headers.append(("Connection", "close"))
+            _write_answer(sink, answer, "GET")
+            return False
+        if request is None:
+            return False
+        try:
+            answer = self._answer(request)
+        except BadRequest as error:
+            answer = HttpAnswer.error(error.status)
+        is_last = request.version == "HTTP/1.0" or (request.header("Connection") or "").lower() == "close"
+        if is_last and not answer.header("Connection"):
+            answer.headers.append(("Connection", "close"))
+        length = answer.header("Content-Length")
+        _write_answer(sink, answer, request.method)
+        is_cut = length is not None and request.method != "HEAD" and length != str(len(answer.body))
+        return not is_last and not is_cut and "close" not in (answer.header("Connection") or "").lower()
+
+    def _answer(self, request):
+        path = request.path
+        if path.lower().rstrip("/") == "/admin/functions" and request.method == "GET":
+            return _json_answer([self._describe(function) for function in self.host.app.functions])
+        if path.lower().startswith("/admin/functions/"):
+            return self._admin(request, urllib.parse.unquote(path[len("/admin/functions/"):].rstrip("/")))
+        outcome = self.host.invoke_http(request)
+        answer = outcome.http or HttpAnswer.error()
+        if not outcome.ok and answer.status != 404:
+            answer.headers.append((ERROR_HEADER, _header_text(outcome.error)))
+        return answer
+
+    def _admin(self, request, name):
+        try:
+            function = self.host.app.function(name)
+        except KeyError:
+            return HttpAnswer.error(404)
+        if request.method == "GET":
+            return _json_answer(self._describe(function))
+        if request.method != "POST":
+            return HttpAnswer.error(405)
+        try:
+            document = json_text.parse(request.body.decode(), dates=False) if request.body else {}
+        except (UnicodeDecodeError, json_text.JsonError):
+            return HttpAnswer.error(400)
+        text = document.get("input", "") if isinstance(document, dict) else None
+        if not isinstance(text, str):
+            return HttpAnswer.error(400)
+        if request.header(WAIT_HEADER) == "1":
+            outcome = self._invoke_by_admin(function, text)
+            return _json_answer(report(function, outcome))
+        if not function.is_http:  # the host answers the same for those, and sends nothing
+            threading.Thread(target=self.host.invoke, args=(function, text), daemon=True).start()
+        return HttpAnswer(202, "Accepted", [])
+
+    def _invoke_by_admin(self, function, text):
+        if not function.is_http:
+            return self.host.invoke(function, text)
+        method, headers = sample_request(function, text.encode())
+        return self.host.invoke_http(ClientRequest.make(
+            method, function.route.example(), headers, text.encode(), host=f"localhost:{self.port}"))
+
+    def _describe(self, function):
+        description = {"name": function.name, "language": "Custom",
+                       "config": {"bindings": [binding.raw for binding in function.bindings]},
+                       "href": f"{self.url}/admin/functions/{function.name}"}
+        if function.route:
+            description["invoke_url_template"] = f"{self.url}/{function.route.text}"
+        return description
+
+
+def sample_request(function, body):
+    """(method, headers) to try an HTTP function with this body; bytes() for none."""
+    allowed = function.methods or {"GET", "POST"}
+    order = ("POST", "PUT", "PATCH", "GET") if body else ("GET", "POST")
+    method = next((method for method in order if method in allowed), sorted(allowed)[0])
+    if not body:
+        return method, []
+    try:
+        json.loads(body)
+        return method, [("Content-Type", "application/json")]
+    except ValueError:
+        return method, [("Content-Type", "text/plain")]
+
+
+def report(function, outcome):
+    """An Outcome as JSON. Bytes that are not UTF-8 are {"base64": ...}."""
+    result = {"function": function.name, "ok": outcome.ok, "error": outcome.error, "hangs": outcome.hangs,
+              "outputs": {name: [_as_json(message) for message in messages]
+                          for name, messages in outcome.outputs.items()},
+              "logs": outcome.logs, "warnings": outcome.warnings}
+    if outcome.http:
+        result["http"] = {"status": outcome.http.status, "reason": outcome.http.reason,
+                          "headers": outcome.http.headers, "body": _as_json(outcome.http.body)}
+    return result
+
+
+def _as_json(data):
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def _header_text(text):
+    return "".join(character if " " <= character <= "~" else "?" for character in text)[:500]
+
+
+def _json_answer(value):
+    return HttpAnswer(200, "OK", [("Content-Type", "application/json; charset=utf-8")],
+                      json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+
+def _read_line(source, left):
+    line = source.readline(left + 1)
+    if len(line) > left:
+        raise BadRequest(431, "the head is too large")
+    return line
+
+
+def _read_request(source, sink):
+    """The next request of a connection, None at its end."""
+    try:
+        line = _read_line(source, MAX_HEAD)
+        while line in (b"\r\n", b"\n"):
+            line = _read_line(source, MAX_HEAD)
+        if not line:
+            return None
+        parts = line.rstrip(b"\r\n").split(b" ")
+        if len(parts) != 3 or parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+            raise BadRequest(400, "bad request line")
+        headers, left = [], MAX_HEAD
+        while (line := _read_line(source, left)) not in (b"\r\n", b"\n"):
+            if not line:
+                return None
+            left -= len(line)
+            headers.append(decode_header_line(line.rstrip(b"\r\n")))
+        method, target, version = (part.decode("latin-1") for part in parts)
+        request = ClientRequest.from_parts(method, target, headers, b"", version)
+        if (request.is_chunked or request.has_body) and (request.header("Expect") or "").lower() == "100-continue":
+            sink.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            sink.flush()
+        request.body = _read_body(source, request)
+        return request
+    except (ConnectionError, ValueError) as error:
+        if isinstance(error, ValueError):
+            raise BadRequest(400, str(error)) from error
+        return None
+
+
+def _read_body(source, request):
+    if not request.is_chunked:
+        length = request.header("Content-Length") or "0"
+        if not length.isdigit():
+            raise BadRequest(400, "bad Content-Length")
+        body = source.read(int(length))
+        if len(body) < int(length):
+            raise ConnectionError("cut body")
+        return body
+    pieces = []
+    while size := int(_read_line(source, 1024).split(b";")[0], 16):
+        pieces.append(source.read(size))
+        source.readline(3)
+    while _read_line(source, MAX_HEAD) not in (b"\r\n", b"\n", b""):
+        pass
+    return b"".join(pieces)
+
+
+def _write_answer(sink, answer, method):
+    lines = [f"HTTP/1.1 {answer.status} {answer.reason or standard_reason(answer.status)}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    if answer.header("Content-Length") is None and answer.status not in (204, 304):
+        lines.append(f"Content-Length: {len(answer.body)}")
+    body = b"" if method == "HEAD" or answer.status in (204, 304) else answer.body
+    sink.write("\r\n".join(lines + ["", ""]).encode("latin-1") + body)
+    sink.flush()
