@@ -1,5 +1,5 @@
 # Thin aliases; the work is CMake's, with the presets of CMakePresets.json.
-.PHONY: build run demo test lint fuzz clean setup
+.PHONY: build app run demo test lint fuzz clean setup
 
 PRESET ?= release
 TIME ?= 30
@@ -8,17 +8,24 @@ build: setup
 	cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
 
-run: build
+# the function app alone, without the tests
+app: setup
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target handler default_app
+
+run: app
 	tools/azfn-local/azfn-local start --app-root build/$(PRESET)/app
 
-demo: build
+demo: app
 	tools/azfn-local/azfn-local demo --app-root build/$(PRESET)/app
 
 test: build
 	ctest --preset $(PRESET) -j 2
 
-lint: build
-	tools/lint.sh build/$(PRESET)
+lint:
+	tools/setup.sh check
+	cmake --preset clang
+	tools/lint.sh build/clang
 
 # TIME seconds for each target
 fuzz:

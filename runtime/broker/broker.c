@@ -40,6 +40,7 @@ struct broker {
     uv_loop_t loop;
     uv_signal_t signals[STOP_SIGNAL_COUNT];
     bool is_root;
+    bool is_core_tools;
     uint16_t port;
     int executable;
     int listener;
@@ -88,7 +89,9 @@ static bool parse_port(struct azfn_span text, uint16_t *out_port)
 static bool read_configuration(struct broker *broker, const char *root)
 {
     struct azfn__config_fault config_fault = {{0}};
-    enum azfn_error error = azfn__config_files_read(&broker->files, root, &config_fault);
+    struct azfn_span environment =
+        broker->is_core_tools ? AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT=true\n") : AZFN__SPAN("");
+    enum azfn_error error = azfn__config_files_read(&broker->files, root, environment, &config_fault);
     if (error == AZFN_OK) {
         error = azfn__config_new(broker->files.files, broker->files.file_count, broker->app->functions,
                                  broker->app->function_count, &broker->config, &config_fault);
@@ -106,6 +109,8 @@ static bool take_environment(struct broker *broker, struct azfn_span *out_root)
     struct azfn_span port = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_CUSTOMHANDLER_PORT"));
     struct azfn_span app_id = azfn__environment_copy(&broker->arena, AZFN__SPAN("WEBSITE_SITE_NAME"));
     *out_root = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_APP_ROOT_PATH"));
+    broker->is_core_tools =
+        azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT")).length > 0;
     azfn__environment_wipe();
     if (app_id.length > 0) {
         broker->log.app_id = app_id;
@@ -172,6 +177,10 @@ static void on_first_ready(void *user_data)
                        (unsigned)broker->port,
                        broker->is_root ? "root was given up, broker and worker are different users"
                                        : "broker and worker are the same ordinary user");
+    for (size_t i = 0; i < broker->config->weakness_count; i++) {
+        azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:host_settings", "%.*s",
+                           AZFN_SPAN_ARGS(broker->config->weaknesses[i]));
+    }
 }
 
 static void on_host_ended(void *user_data)

@@ -13,8 +13,8 @@
 
 struct azfn_span azfn__method_name(enum azfn__method method)
 {
-    static const struct azfn_span NAMES[AZFN__METHOD_COUNT] = {{"GET", 3},    {"HEAD", 4},    {"POST", 4},  {"PUT", 3},
-                                                               {"DELETE", 6}, {"OPTIONS", 7}, {"PATCH", 5}, {"TRACE", 5}};
+    static const struct azfn_span NAMES[AZFN__METHOD_COUNT] = {
+        {"GET", 3}, {"HEAD", 4}, {"POST", 4}, {"PUT", 3}, {"DELETE", 6}, {"OPTIONS", 7}, {"PATCH", 5}, {"TRACE", 5}};
     return (unsigned)method < AZFN__METHOD_COUNT ? NAMES[method] : (struct azfn_span){0};
 }
 
@@ -27,7 +27,6 @@ uint32_t azfn__config_timeout_limit_ms(const struct azfn__config *config)
     return has_room ? config->function_timeout_ms - AZFN__CONFIG_TIMEOUT_MARGIN_MS : AZFN__CONFIG_TIMEOUT_MIN_MS;
 }
 
-/* --- names of functions --- */
 
 /* As the host sorts them, which decides whose route is tried first: .NET's ordinal order without case
  * compares capital letters. */
@@ -109,7 +108,6 @@ const struct azfn__config_destination *azfn__config_find_destination(const struc
                : bsearch(&key, config->destinations, config->destination_count, sizeof(key), order_destinations);
 }
 
-/* --- the files --- */
 
 static enum azfn_error refuse_file(struct azfn__config_fault *fault, struct azfn_span path, const char *what)
 {
@@ -206,14 +204,17 @@ static enum azfn_error read_functions(struct azfn__config_build *build, const st
     return AZFN_OK;
 }
 
-/* --- all of it --- */
 
 static enum azfn_error build_all(struct azfn__config_build *build, const struct azfn__config_file *files,
                                  size_t file_count, const struct azfn_function *registered, size_t registered_count)
 {
     const struct azfn__config_file *host = NULL;
     const struct azfn__config_file *azfn = NULL;
+    const struct azfn__config_file *environment = NULL;
     enum azfn_error error = find_file(build->fault, files, file_count, "host.json", &host);
+    if (error == AZFN_OK) {
+        error = find_file(build->fault, files, file_count, AZFN__CONFIG_ENVIRONMENT, &environment);
+    }
     if (error == AZFN_OK) {
         error = find_file(build->fault, files, file_count, "azfn.json", &azfn);
     }
@@ -233,6 +234,11 @@ static enum azfn_error build_all(struct azfn__config_build *build, const struct 
     }
     if (error == AZFN_OK) {
         error = azfn__config_check_conflicts(build);
+    }
+    if (error == AZFN_OK) {
+        build->config->is_core_tools =
+            environment && azfn__span_starts_with(environment->text, AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT="));
+        error = azfn__config_find_weaknesses(build);
     }
     return error == AZFN_OK ? azfn__config_list_settings(build) : error;
 }

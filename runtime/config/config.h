@@ -42,6 +42,9 @@ enum azfn__method {
 };
 struct azfn_span azfn__method_name(enum azfn__method method);
 
+/* Who may call an HTTP function: the host checks it, by the keys of the app. */
+enum azfn__auth_level { AZFN__AUTH_ANONYMOUS, AZFN__AUTH_FUNCTION, AZFN__AUTH_ADMIN };
+
 struct azfn__config_function {
     struct azfn_span name;
     enum azfn__trigger trigger;
@@ -52,6 +55,7 @@ struct azfn__config_function {
 
     bool is_forwarded;         /* the host passes the client's request on; all others come in envelopes */
     uint32_t methods;          /* HTTP trigger: bit 1 << enum azfn__method */
+    enum azfn__auth_level auth_level; /* HTTP trigger */
     struct azfn__route *route; /* HTTP trigger: with the route prefix; NULL otherwise */
 
     uint32_t timeout_ms;
@@ -94,6 +98,14 @@ struct azfn__config {
 
     bool is_forwarding; /* customHandler.enableForwardingHttpRequest */
     bool is_proxying;   /* customHandler.enableProxyingHttpRequest */
+    bool is_core_tools; /* run by Core Tools: envelopes have a Content-Length */
+    /* A client could have the host forward what looks like an envelope: the route of a forwarded function
+     * takes POST and any text, the host makes "/" of a backslash in it and then resolves "..". Only that an
+     * envelope is chunked, which a forwarded request never is, tells them apart. */
+    bool has_forgeable_envelopes;
+    /* What the host's settings leave open: sentences for the log. */
+    const struct azfn_span *weaknesses;
+    size_t weakness_count;
     struct azfn_span route_prefix; /* "api"; may be empty */
     uint32_t function_timeout_ms;  /* host.json's functionTimeout; 0: none */
 
@@ -104,9 +116,13 @@ struct azfn__config {
     struct azfn__arena arena; /* owns everything above */
 };
 
+/* Not a file's name: lines of NAME=value. */
+#define AZFN__CONFIG_ENVIRONMENT "(environment)"
+
 /* One file as it was read. */
 struct azfn__config_file {
-    struct azfn_span path; /* relative to the app's root: "host.json", "hello/function.json", "azfn.json" */
+    struct azfn_span path; /* relative to the app's root: "host.json", "hello/function.json", "azfn.json"; or
+                            * AZFN__CONFIG_ENVIRONMENT, what the broker copied out of the environment */
     struct azfn_span text;
 };
 

@@ -184,7 +184,7 @@ static enum azfn_error read_functions(struct azfn__config_build *build, struct a
     if (error == AZFN_OK && !seen) {
         error = azfn__config_refuse_memory(reader->fault);
     }
-    for (size_t i = 0; error == AZFN_OK && i < count; i++) {
+    for (size_t i = 0; seen && error == AZFN_OK && i < count; i++) {
         struct azfn__config_node node;
         bool has_node;
         error = azfn__config_next(reader, &functions, &walk, i, &node, &has_node);

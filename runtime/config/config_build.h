@@ -42,6 +42,8 @@ AZFN_MUST_USE enum azfn_error azfn__config_check_registered(struct azfn__config_
                                                             const struct azfn_function *registered,
                                                             size_t registered_count);
 AZFN_MUST_USE enum azfn_error azfn__config_check_conflicts(struct azfn__config_build *build);
+/* Fills in weaknesses and has_forgeable_envelopes. */
+AZFN_MUST_USE enum azfn_error azfn__config_find_weaknesses(struct azfn__config_build *build);
 /* Fills in setting_names. */
 AZFN_MUST_USE enum azfn_error azfn__config_list_settings(struct azfn__config_build *build);
 

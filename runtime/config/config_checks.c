@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 
-/* --- registered functions --- */
 
 static enum azfn_error refuse_missing_folder(struct azfn__config_build *build, struct azfn_span name)
 {
@@ -20,8 +19,9 @@ static enum azfn_error refuse_missing_folder(struct azfn__config_build *build, s
                                  : azfn__config_meant(name, &config->functions->name, config->function_count,
                                                       sizeof(*config->functions));
     azfn__config_shown(shown, sizeof(shown), name);
-    azfn__config_say(build->fault, "%s/function.json: expected this file for the registered function \"%s\", found none",
-                     shown, shown);
+    azfn__config_say(build->fault,
+                     "%s/function.json: expected this file for the registered function \"%s\", found none", shown,
+                     shown);
     if (azfn_span_is_present(meant)) {
         azfn__config_say_more(build->fault, " (did you mean \"%s\"?)",
                               azfn__config_shown(meant_shown, sizeof(meant_shown), meant));
@@ -37,7 +37,7 @@ enum azfn_error azfn__config_check_registered(struct azfn__config_build *build, 
     char shown[AZFN__CONFIG_SHOWN_ROOM];
     bool *seen = calloc(config->function_count + 1, sizeof(*seen));
     enum azfn_error error = seen ? AZFN_OK : azfn__config_refuse_memory(build->fault);
-    for (size_t i = 0; error == AZFN_OK && i < registered_count; i++) {
+    for (size_t i = 0; seen && error == AZFN_OK && i < registered_count; i++) {
         struct azfn_span name = azfn_span_of(registered[i].name);
         const struct azfn__config_function *function = azfn__config_find(config, name);
         if (name.length == 0 || !registered[i].handler) {
@@ -53,7 +53,7 @@ enum azfn_error azfn__config_check_registered(struct azfn__config_build *build, 
             seen[function - config->functions] = true;
         }
     }
-    for (size_t i = 0; error == AZFN_OK && i < config->function_count; i++) {
+    for (size_t i = 0; seen && error == AZFN_OK && i < config->function_count; i++) {
         if (!seen[i]) {
             azfn__config_say(build->fault, "%.*s/function.json: expected a registered function \"%s\", found none: add "
                                            "it to the table in main.c, or remove the folder",
@@ -66,7 +66,6 @@ enum azfn_error azfn__config_check_registered(struct azfn__config_build *build, 
     return error;
 }
 
-/* --- routes --- */
 
 static enum azfn_error refuse_conflict(const struct azfn__config_build *build,
                                        const struct azfn__config_function *forwarded, struct azfn_span other)
@@ -114,7 +113,58 @@ enum azfn_error azfn__config_check_conflicts(struct azfn__config_build *build)
     return error;
 }
 
-/* --- settings --- */
+
+static bool is_open(const struct azfn__config_function *function)
+{
+    return function->is_forwarded && azfn__route_has_open_param(function->route);
+}
+
+/* Another forwarded function with a stricter authLevel that a caller of open could reach: the host checks the
+ * key for the route it sees, and then forwards the path that it makes of "..%5C". NULL where there is none. */
+static const struct azfn__config_function *find_reachable(const struct azfn__config *config,
+                                                          const struct azfn__config_function *open)
+{
+    for (size_t i = 0; i < config->function_count; i++) {
+        const struct azfn__config_function *other = &config->functions[i];
+        if (other->is_forwarded && other->auth_level > open->auth_level && (other->methods & open->methods)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+enum azfn_error azfn__config_find_weaknesses(struct azfn__config_build *build)
+{
+    struct azfn__config *config = build->config;
+    struct azfn_span *found = azfn__arena_alloc(&config->arena, (config->function_count + 1) * sizeof(*found));
+    if (!found) {
+        return azfn__config_refuse_memory(build->fault);
+    }
+    config->weaknesses = found;
+    if (!config->is_forwarding && !config->is_proxying) {
+        found[config->weakness_count++] =
+            AZFN__SPAN("host.json: customHandler.enableForwardingHttpRequest is not true, so the host follows a "
+                       "redirect that this handler answers, to anywhere");
+    }
+    for (size_t i = 0; config->is_forwarding && i < config->function_count; i++) {
+        const struct azfn__config_function *function = &config->functions[i];
+        const struct azfn__config_function *reachable = is_open(function) ? find_reachable(config, function) : NULL;
+        config->has_forgeable_envelopes =
+            config->has_forgeable_envelopes ||
+            (is_open(function) && (function->methods & (UINT32_C(1) << AZFN__METHOD_POST)));
+        if (reachable) {
+            found[config->weakness_count] = azfn__arena_format(
+                &config->arena,
+                "%.*s/function.json: a caller can reach the function %.*s, whose authLevel is stricter, by ..%%5C in "
+                "the route's parameter: give the parameter a constraint, or both functions the same authLevel",
+                AZFN_SPAN_ARGS(function->name), AZFN_SPAN_ARGS(reachable->name));
+            if (!azfn_span_is_present(found[config->weakness_count++])) {
+                return azfn__config_refuse_memory(build->fault);
+            }
+        }
+    }
+    return AZFN_OK;
+}
 
 static int order_settings(const void *a, const void *b)
 {

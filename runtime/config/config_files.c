@@ -26,7 +26,7 @@
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define FILE_NAME "function.json"
 #define MAX_PATH_BYTES 300
-#define MAX_FILES (AZFN__CONFIG_MAX_FUNCTIONS + 2)
+#define MAX_FILES (AZFN__CONFIG_MAX_FUNCTIONS + 3)
 /* What headers and paths add at most. */
 #define BLOB_MAX_BYTES (AZFN__CONFIG_FILES_MAX_BYTES + sizeof(struct blob_header) + MAX_FILES * (size_t)512)
 
@@ -44,7 +44,6 @@ struct file_header {
 
 static const char MAGIC[8] = {'a', 'z', 'f', 'n', 'c', 'f', 'g', '1'};
 
-/* --- the blob's form --- */
 
 static bool take(struct azfn_span *rest, size_t length, struct azfn_span *out_piece)
 {
@@ -96,7 +95,6 @@ static enum azfn_error find_files(struct azfn__config_files *files)
     return rest.length == 0 ? AZFN_OK : AZFN_ERROR_SYNTAX;
 }
 
-/* --- reading --- */
 
 struct reading {
     int root;
@@ -173,6 +171,18 @@ static enum azfn_error append_file(struct reading *reading, int fd, const char *
     return error;
 }
 
+static void append_environment(struct reading *reading, struct azfn_span text)
+{
+    struct azfn_span path = AZFN__SPAN(AZFN__CONFIG_ENVIRONMENT);
+    struct file_header header = {.path_bytes = (uint32_t)path.length, .text_bytes = (uint32_t)text.length};
+    if (text.length > 0) {
+        azfn__buffer_append(&reading->blob, &header, sizeof(header));
+        azfn__buffer_append_span(&reading->blob, path);
+        azfn__buffer_append_span(&reading->blob, text);
+        reading->file_count++;
+    }
+}
+
 /* One file; *out_is_there is false where there is none. Never waits: a FIFO is refused, not read. */
 static enum azfn_error read_file(struct reading *reading, int folder, const char *name, const char *path,
                                  bool *out_is_there)
@@ -215,7 +225,8 @@ static enum azfn_error list_names(const struct reading *reading, char ***out_nam
         close(fd);
     }
     for (struct dirent *entry; error == AZFN_OK && (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.' || (entry->d_type != DT_DIR && entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)) {
+        unsigned char type = entry->d_type;
+        if (entry->d_name[0] == '.' || (type != DT_DIR && type != DT_LNK && type != DT_UNKNOWN)) {
             continue;
         }
         if (count == room) {
@@ -259,7 +270,7 @@ static enum azfn_error read_folder(struct reading *reading, const char *name)
     return error;
 }
 
-static enum azfn_error read_all(struct reading *reading)
+static enum azfn_error read_all(struct reading *reading, struct azfn_span environment)
 {
     char **names = NULL;
     size_t name_count = 0;
@@ -278,10 +289,12 @@ static enum azfn_error read_all(struct reading *reading)
         error = read_folder(reading, names[i]);
     }
     free_names(names, name_count);
+    append_environment(reading, environment);
     return error;
 }
 
 enum azfn_error azfn__config_files_read(struct azfn__config_files *files, const char *root,
+                                        struct azfn_span environment,
                                         struct azfn__config_fault *out_fault)
 {
     *files = (struct azfn__config_files){0};
@@ -295,7 +308,7 @@ enum azfn_error azfn__config_files_read(struct azfn__config_files *files, const 
     struct blob_header header = {.blob_bytes = 0};
     azfn__buffer_init(&reading.blob, BLOB_MAX_BYTES);
     azfn__buffer_append(&reading.blob, &header, sizeof(header));
-    enum azfn_error error = read_all(&reading);
+    enum azfn_error error = read_all(&reading, environment);
     close(reading.root);
     if (error == AZFN_OK && reading.blob.has_failed) {
         error = refuse(&reading, root, AZFN_ERROR_LIMIT, "expected at most 32 MiB in all files, found more");
@@ -318,7 +331,6 @@ enum azfn_error azfn__config_files_read(struct azfn__config_files *files, const 
     return error;
 }
 
-/* --- passing on --- */
 
 static bool write_all(int fd, const char *data, size_t length)
 {

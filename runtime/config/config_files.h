@@ -19,9 +19,10 @@ struct azfn__config_files {
 };
 
 /* Reads host.json, azfn.json (may be missing) and every <folder>/function.json below root, in this order, the
- * folders sorted by name. Regular files only.
+ * folders sorted by name. Regular files only. environment, where it is not empty, becomes the file AZFN__CONFIG_ENVIRONMENT.
  * Errors: AZFN_ERROR_SYSTEM, AZFN_ERROR_LIMIT, AZFN_ERROR_NOT_FOUND (no host.json), with *out_fault. */
 AZFN_MUST_USE enum azfn_error azfn__config_files_read(struct azfn__config_files *files, const char *root,
+                                                      struct azfn_span environment,
                                                       struct azfn__config_fault *out_fault);
 /* A memfd with these bytes that nobody can change any more; -1 and errno when there is none to be had. */
 int azfn__config_files_seal(const struct azfn__config_files *files);

@@ -183,6 +183,25 @@ static enum azfn_error read_methods(struct azfn__config_reader *reader, const st
     return error;
 }
 
+static enum azfn_error read_auth_level(struct azfn__config_reader *reader, const struct azfn__config_node *trigger,
+                                       enum azfn__auth_level *out_level)
+{
+    static const char *const NAMES[] = {"anonymous", "function", "admin"};
+    struct azfn__config_node node;
+    *out_level = AZFN__AUTH_FUNCTION;
+    enum azfn_error error = azfn__config_member(reader, trigger, "authLevel", &node);
+    if (error != AZFN_OK || !azfn_span_is_present(node.value)) {
+        return error;
+    }
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        if (is_type(azfn__json_string_view(node.value), NAMES[i])) {
+            *out_level = (enum azfn__auth_level)i;
+            return AZFN_OK;
+        }
+    }
+    return azfn__config_expected(reader, &node, "one of anonymous, function, admin");
+}
+
 static bool is_reserved(struct azfn_span route)
 {
     while (route.length > 0 && route.data[0] == '/') {
@@ -282,6 +301,7 @@ static enum azfn_error read_bindings(struct azfn__config_build *build, struct az
     }
     if (error == AZFN_OK && function->trigger == AZFN__TRIGGER_HTTP) {
         error = read_methods(reader, &trigger, &function->methods);
+        error = error == AZFN_OK ? read_auth_level(reader, &trigger, &function->auth_level) : error;
         error = error == AZFN_OK ? read_route(build, reader, &trigger, function, out_origin) : error;
     }
     return error;

@@ -68,7 +68,7 @@ static enum azfn_error read_handler(struct azfn__config_build *build, struct azf
         if (error == AZFN_OK && azfn_span_is_present(older.value)) {
             return azfn__config_refuse(reader, &older, "expected customHandler, found its older form: rename it");
         }
-        return error == AZFN_OK ? azfn__config_expected(reader, &handler, "an object") : error;
+        return error == AZFN_OK ? azfn__config_expected(reader, &handler, "the section of the custom handler") : error;
     }
     if (error == AZFN_OK) {
         error = read_flag(reader, &handler, "enableForwardingHttpRequest", &build->config->is_forwarding);

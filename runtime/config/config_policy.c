@@ -93,6 +93,16 @@ static enum azfn_error next_entry(struct azfn__config_reader *reader, const stru
     return error;
 }
 
+/* What people paste by mistake must not end in a log: a secret instead of its reference, a URL that holds a
+ * password or a signature. */
+static bool may_be_shown(const char *key, struct azfn_span text)
+{
+    if (strcmp(key, "reference") == 0) {
+        return azfn__span_starts_with(text, AZFN__SPAN("@Microsoft.KeyVault("));
+    }
+    return text.length == 0 || (!memchr(text.data, '@', text.length) && !memchr(text.data, '?', text.length));
+}
+
 /* A required member that is text of some form. check gives what was expected, or NULL. */
 static enum azfn_error read_checked(struct azfn__config_reader *reader, const struct azfn__config_node *object,
                                     const char *key, const char *expected, const char *(*check)(struct azfn_span),
@@ -103,8 +113,11 @@ static enum azfn_error read_checked(struct azfn__config_reader *reader, const st
     if (error == AZFN_OK) {
         error = azfn__config_text(reader, &node, expected, out_text);
     }
-    const char *found = error == AZFN_OK ? check(*out_text) : NULL;
-    return found ? azfn__config_expected(reader, &node, found) : error;
+    const char *refused = error == AZFN_OK ? check(*out_text) : NULL;
+    if (refused && !may_be_shown(key, *out_text)) {
+        return azfn__config_refuse(reader, &node, "expected %s, found something else (not shown)", refused);
+    }
+    return refused ? azfn__config_expected(reader, &node, refused) : error;
 }
 
 static const char *check_reference(struct azfn_span text)

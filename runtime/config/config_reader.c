@@ -10,7 +10,6 @@
 /* /functions/<name>/secrets/<index> is the deepest place that is read. */
 #define MAX_DEPTH 8
 
-/* --- places and faults --- */
 
 static size_t line_at(const struct azfn__config_reader *reader, size_t offset)
 {
@@ -103,9 +102,11 @@ enum azfn_error azfn__config_expected_name(const struct azfn__config_reader *rea
 {
     char shown[AZFN__CONFIG_SHOWN_ROOM];
     say_place(reader, node);
-    azfn__config_say_more(reader->fault, "expected %s, found \"%s\"", expected, azfn__config_shown(shown, sizeof(shown), found));
+    azfn__config_shown(shown, sizeof(shown), found);
+    azfn__config_say_more(reader->fault, "expected %s, found \"%s\"", expected, shown);
     if (azfn_span_is_present(meant)) {
-        azfn__config_say_more(reader->fault, " (did you mean \"%s\"?)", azfn__config_shown(shown, sizeof(shown), meant));
+        azfn__config_shown(shown, sizeof(shown), meant);
+        azfn__config_say_more(reader->fault, " (did you mean \"%s\"?)", shown);
     }
     return AZFN_ERROR_INVALID_ARGUMENT;
 }
@@ -129,7 +130,6 @@ enum azfn_error azfn__config_refuse_memory(struct azfn__config_fault *fault)
     return AZFN_ERROR_NO_MEMORY;
 }
 
-/* --- opening --- */
 
 /* Where a comment that begins at text[at] ends; at when none begins there. */
 static size_t comment_end(const char *text, size_t length, size_t at)
@@ -218,7 +218,6 @@ void azfn__config_reader_close(struct azfn__config_reader *reader)
     azfn__buffer_clean_up(&reader->scratch);
 }
 
-/* --- values --- */
 
 static enum azfn_error decode(struct azfn__config_reader *reader, struct azfn_span raw, struct azfn_span *out_text)
 {
@@ -278,7 +277,7 @@ enum azfn_error azfn__config_text(struct azfn__config_reader *reader, const stru
     for (size_t i = 0; error == AZFN_OK && i < out_text->length; i++) {
         unsigned char c = (unsigned char)out_text->data[i];
         if (c < ' ' || c == 0x7f) {
-            return azfn__config_expected(reader, node, "text without control characters");
+            return azfn__config_refuse(reader, node, "expected text without control characters, found some");
         }
     }
     return error;
@@ -342,7 +341,7 @@ static enum azfn_error refuse_key(const struct azfn__config_reader *reader, cons
                                   const struct azfn_span *known, size_t known_count)
 {
     char expected[256] = "one of ";
-    size_t length = strlen(expected);
+    size_t length = known_count > 1 ? strlen(expected) : 0;
     for (size_t i = 0; i < known_count && length < sizeof(expected); i++) {
         const char *comma = i == 0 ? "" : ", ";
         length += (size_t)snprintf(expected + length, sizeof(expected) - length, "%s%.*s", comma,

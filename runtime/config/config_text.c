@@ -183,7 +183,6 @@ const char *azfn__key_vault_reference_parse(struct azfn_span text, struct azfn__
     return parse_fields(inside, out_reference);
 }
 
-/* --- URLs --- */
 
 static bool is_port(struct azfn_span text)
 {

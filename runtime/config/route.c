@@ -272,3 +272,18 @@ bool azfn__route_match(const struct azfn__route *route, struct azfn_span path, s
     out_match->param_count = route->rule_count;
     return true;
 }
+
+bool azfn__route_has_open_param(const struct azfn__route *route)
+{
+    for (size_t i = 0; i < route->rule_count; i++) {
+        const struct azfn__route_rule *rule = &route->rules[i];
+        bool is_closed = false;
+        for (size_t k = 0; k < rule->constraint_count; k++) {
+            is_closed = is_closed || azfn__route_constraint_is_closed(&route->constraints[rule->first_constraint + k]);
+        }
+        if (!is_closed) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -33,6 +33,9 @@ AZFN_MUST_USE enum azfn_error azfn__route_new(struct azfn__arena *arena, struct 
                                               struct azfn_span template_text, struct azfn__route **out_route,
                                               const char **out_reason);
 
+/* Whether some parameter takes any text, also a backslash: none of its constraints says which characters. */
+bool azfn__route_has_open_param(const struct azfn__route *route);
+
 /* Matches the path of a request target, percent-encoded, without its query: "/api/items/42". Literals are
  * compared without regard to case; a slash at the end is ignored. Decoded values are taken from arena.
  * %2F stays as it is, as in the host. False: no match. */

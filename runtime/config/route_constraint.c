@@ -64,7 +64,6 @@ static bool parse_long(struct azfn_span text, int64_t *out_value)
     return true;
 }
 
-/* --- parsing --- */
 
 enum arguments { NONE, ONE_LENGTH, ONE_LONG, ONE_OR_TWO_LENGTHS, TWO_LONGS, ANYTHING };
 
@@ -125,7 +124,8 @@ static const char *parse_numbers(struct azfn_span text, enum arguments arguments
     }
     out_constraint->low = values[0];
     out_constraint->high = count == 2 ? values[1] : values[0];
-    return out_constraint->low > out_constraint->high ? "the first number of a constraint is above its second one" : NULL;
+    bool is_ordered = out_constraint->low <= out_constraint->high;
+    return is_ordered ? NULL : "the first number of a constraint is above its second one";
 }
 
 const char *azfn__route_constraint_parse(struct azfn_span text, struct azfn__route_constraint *out_constraint)
@@ -151,7 +151,6 @@ const char *azfn__route_constraint_parse(struct azfn_span text, struct azfn__rou
     return "an unknown constraint";
 }
 
-/* --- judging --- */
 
 /* What String.Length says: UTF-16 code units. */
 static int64_t utf16_length(struct azfn_span text)
@@ -394,4 +393,20 @@ bool azfn__route_constraint_is_met(const struct azfn__route_constraint *constrai
         return is_long_within(value, constraint->low, constraint->high);
     }
     return false;
+}
+
+bool azfn__route_constraint_is_closed(const struct azfn__route_constraint *constraint)
+{
+    switch (constraint->kind) {
+    case AZFN__ROUTE_REQUIRED:
+    case AZFN__ROUTE_FILE:
+    case AZFN__ROUTE_NONFILE:
+    case AZFN__ROUTE_REGEX:
+    case AZFN__ROUTE_LENGTH:
+    case AZFN__ROUTE_MINLENGTH:
+    case AZFN__ROUTE_MAXLENGTH:
+        return false;
+    default:
+        return true;
+    }
 }

@@ -37,6 +37,9 @@ struct azfn__route_constraint {
 /* Reads "int" or "length(3,5)". NULL, or static text that says what is wrong. */
 const char *azfn__route_constraint_parse(struct azfn_span text, struct azfn__route_constraint *out_constraint);
 
+/* Whether it says which characters a value may have (int does, length does not; what a regex says is not known). */
+bool azfn__route_constraint_is_closed(const struct azfn__route_constraint *constraint);
+
 /* value is decoded; absent where the parameter has none. */
 bool azfn__route_constraint_is_met(const struct azfn__route_constraint *constraint, struct azfn_span value);
 

@@ -239,8 +239,10 @@ static bool check_segment(struct compiler *compiler, const struct azfn__route_se
         if (i > 0 && !azfn_span_is_present(parts[i - 1].literal)) {
             return fail_syntax(compiler, "two parameters with nothing between them");
         }
-        if (rule->is_optional && (i + 1 < segment->part_count || i == 0 || !azfn_span_equals(parts[i - 1].literal, "."))) {
-            return fail_syntax(compiler, "an optional parameter within a segment that is not its last part after a dot");
+        bool is_last_after_dot = i > 0 && i + 1 == segment->part_count && azfn_span_equals(parts[i - 1].literal, ".");
+        if (rule->is_optional && !is_last_after_dot) {
+            return fail_syntax(compiler,
+                               "an optional parameter within a segment that is not its last part after a dot");
         }
     }
     return true;

@@ -86,7 +86,7 @@ struct azfn_function {
  * the environment and starts the other processes. functions must be static. */
 int azfn_main(int argc, char **argv, const struct azfn_function *functions, size_t function_count);
 
-/* --- About the invocation. Spans are valid until the answer. --- */
+/* About the invocation. Spans are valid until the answer. */
 
 /* The host's GUID; empty where the caller sent none. For correlation, never for trust. */
 struct azfn_span azfn_invocation_id(const struct azfn_invocation *invocation);
@@ -102,7 +102,7 @@ void *azfn_alloc(struct azfn_invocation *invocation, size_t size_bytes);
 /* printf into the invocation's memory. Absent when there is no memory left. */
 struct azfn_span azfn_format(struct azfn_invocation *invocation, const char *format, ...) AZFN_PRINTF(2, 3);
 
-/* --- HTTP: the same view whether the host forwarded the request or put it into an envelope. --- */
+/* HTTP: the same view whether the host forwarded the request or put it into an envelope. */
 
 /* "GET". Absent when the function has no HTTP trigger. */
 struct azfn_span azfn_http_method(struct azfn_invocation *invocation);
@@ -128,7 +128,7 @@ bool azfn_http_header_at(struct azfn_invocation *invocation, size_t index, struc
 bool azfn_http_param_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
                         struct azfn_span *out_value);
 
-/* --- Inputs and metadata of the other triggers, by the binding's name in function.json. --- */
+/* Inputs and metadata of the other triggers, by the binding's name in function.json. */
 
 /* The value as text: a queue message, a quoted number ("1"), a date. Absent when there is none. A value
  * that is an object or an array is given as its JSON text. name NULL: the trigger's binding. */
@@ -140,7 +140,7 @@ struct azfn_span azfn_input_json(struct azfn_invocation *invocation, const char 
 struct azfn_span azfn_metadata(struct azfn_invocation *invocation, const char *name);
 struct azfn_span azfn_metadata_json(struct azfn_invocation *invocation, const char *name);
 
-/* --- JSON. A span is looked into where it lies; a tree is made only where it is asked for. --- */
+/* JSON. A span is looked into where it lies; a tree is made only where it is asked for. */
 
 /* json itself when it is exactly one JSON text (RFC 8259, UTF-8), absent otherwise. */
 struct azfn_span azfn_json_checked(struct azfn_span json);
@@ -159,7 +159,7 @@ struct azfn_span azfn_json_quote(struct azfn_invocation *invocation, struct azfn
 struct cJSON;
 struct cJSON *azfn_json_tree(struct azfn_invocation *invocation, struct azfn_span json);
 
-/* --- The answer. ---
+/* The answer.
  * What the host would mangle, drop or hang on is refused at once with an error. The first such error
  * sticks to the invocation: an answer with a refused part is not sent, the caller gets a failure, and the
  * log says why. So a function may check each call, or none. */

@@ -154,6 +154,11 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
     case AZFN__ROUTER_NOT_METHOD:
         return (struct azfn__dispatch_decision){
             .status = 405, .reason = "the function does not take this method", .allowed = found.allowed};
+    case AZFN__ROUTER_FORGED:
+        return (struct azfn__dispatch_decision){
+            .status = 400,
+            .reason = "an event of the host that is not chunked, so a client may have forged it "
+                      "(with Core Tools FUNCTIONS_CORETOOLS_ENVIRONMENT is set)"};
     case AZFN__ROUTER_READINESS:
         invocation->mode = AZFN__MODE_READINESS;
         return (struct azfn__dispatch_decision){0};

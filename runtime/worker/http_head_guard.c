@@ -86,6 +86,9 @@ struct azfn__http_refusal azfn__http_guard_request_line(struct azfn_span line, b
     if (target.length == 0) {
         return azfn__http_refuse(400, "a request line without a target");
     }
+    if (!is_whole) {
+        return azfn__http_refuse(431, "the head is longer than the limit");
+    }
     if (!has_version) {
         return azfn__http_refuse(505, "HTTP/0.9");
     }

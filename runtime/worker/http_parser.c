@@ -141,7 +141,14 @@ static struct azfn__http_refusal guard_request_line(struct azfn__http_parser *pa
 {
     struct azfn_span line = azfn__buffer_span(&parser->message->head);
     line.length -= is_whole ? 2 : 0;
-    return azfn__http_guard_request_line(line, is_whole, parser->limits->target_bytes, &parser->line);
+    struct azfn__http_refusal refusal =
+        azfn__http_guard_request_line(line, is_whole, parser->limits->target_bytes, &parser->line);
+    if (refusal.status == 0) {
+        /* already now: an answer to a request that is refused further on depends on these */
+        parser->request.method = parser->line.method;
+        parser->request.minor_version = parser->line.minor_version;
+    }
+    return refusal;
 }
 
 /* The line from line_start to the end of the head's bytes, which ends with LF. */
@@ -197,6 +204,8 @@ static enum azfn__http_parser_state finish_head(struct azfn__http_parser *parser
     if (!azfn__http_message_reserve_headers(message, parser->line_count, parser->limits->header_count)) {
         return refuse_memory(parser);
     }
+    request->headers = message->headers;
+    request->method_name = azfn__span(message->head.data, parser->line.method_length);
     if (llhttp_execute(&parser->llhttp, message->head.data, message->head.length) != HPE_PAUSED) {
         return refuse_as_llhttp(parser);
     }
@@ -211,10 +220,6 @@ static enum azfn__http_parser_state finish_head(struct azfn__http_parser *parser
     if (refusal.status != 0) {
         return refuse(parser, refusal);
     }
-    request->method = parser->line.method;
-    request->method_name = azfn__span(message->head.data, parser->line.method_length);
-    request->minor_version = parser->line.minor_version;
-    request->headers = message->headers;
     request->content_length = facts.has_content_length ? parser->llhttp.content_length : 0;
     request->is_chunked = facts.is_chunked;
     request->has_body = facts.is_chunked || request->content_length > 0;

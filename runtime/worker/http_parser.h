@@ -39,6 +39,8 @@ enum azfn__http_parser_phase {
 
 /* Not to be moved between begin() and the end of the request. */
 struct azfn__http_parser {
+    /* Whole from AZFN__HTTP_HEAD on, but for the body. After a refusal: what was read before it, spans may be
+     * absent; method and version once the request line was accepted. */
     struct azfn__http_request request;
     uint16_t refusal_status;    /* 400, 405 never, 413, 414, 431, 501, 503 (no memory), 505 */
     const char *refusal_reason; /* static text for the log */

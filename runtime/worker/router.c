@@ -41,7 +41,8 @@ struct azfn__router_result azfn__router_find(const struct azfn__config *config,
     }
     struct azfn__router_result result = {.function = find_envelope(config, request)};
     if (result.function) {
-        result.kind = AZFN__ROUTER_ENVELOPE;
+        bool may_be_forged = config->has_forgeable_envelopes && !config->is_core_tools && !request->is_chunked;
+        result.kind = may_be_forged ? AZFN__ROUTER_FORGED : AZFN__ROUTER_ENVELOPE;
         return result;
     }
     for (size_t i = 0; i < config->function_count; i++) {

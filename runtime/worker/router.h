@@ -1,7 +1,12 @@
 /* worker/router.h
  * Which function a request is for. The host calls those that get envelopes by POST /<FunctionName>, and
  * forwards HTTP requests with their own path: the first route that matches wins, in the order of the
- * functions' names, as in the host. Pure. */
+ * functions' names, as in the host. Pure.
+ *
+ * The host turns a backslash of a forwarded path into a slash and then resolves "..": a client of the route
+ * "items/{name}" can have it call POST /<FunctionName>. Envelopes are chunked, but for Core Tools', and
+ * forwarded requests never are (the host refuses chunked ones): where an app's routes make this possible,
+ * an envelope has to be chunked. */
 #ifndef AZFN_WORKER_ROUTER_H
 #define AZFN_WORKER_ROUTER_H
 
@@ -14,6 +19,7 @@
 enum azfn__router_kind {
     AZFN__ROUTER_NONE,       /* no function has this path: 404 */
     AZFN__ROUTER_NOT_METHOD, /* one has, but takes other methods: 405 */
+    AZFN__ROUTER_FORGED,     /* it looks like an event of the host, but a client may have made it: 400 */
     AZFN__ROUTER_READINESS,
     AZFN__ROUTER_ENVELOPE,
     AZFN__ROUTER_FORWARDED,

@@ -96,13 +96,19 @@ def _parser():
     return parser
 
 
+def _environment(framing):
+    """Core Tools, whose envelopes have a Content-Length, say so in the handler's environment."""
+    return {"FUNCTIONS_CORETOOLS_ENVIRONMENT": "true"} if framing == "length" else {}
+
+
 def _start(options):
     printer = Printer()
     app = App.load(options.app_root)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    handler = Handler(app, on_line=printer.handler_line, on_event=printer.event)
+    handler = Handler(app, env=_environment(options.framing), on_line=printer.handler_line,
+                      on_event=printer.event)
     host = Host(app, handler, options.framing, printer.host_line)
     for warning in app.warnings:
         printer.host_line("Warning", warning)
@@ -228,7 +234,8 @@ def _demo(options):
     printer = Printer()
     app = App.load(options.app_root)
     is_good = True
-    handler = Handler(app, on_line=printer.handler_line, on_event=printer.event)
+    handler = Handler(app, env=_environment(options.framing), on_line=printer.handler_line,
+                      on_event=printer.event)
     with handler, Gateway(Host(app, handler, options.framing), options.port) as gateway:
         for function in app.functions:
             printer.line()
