@@ -3,7 +3,7 @@
 # check adds what the static checks and sanitizers need, fuzz what the fuzzers need.
 set -eu
 
-packages="gcc libc6-dev make cmake ninja-build pkg-config python3 libuv1-dev libcjson-dev libsodium-dev libcmocka-dev"
+packages="gcc binutils libc6-dev make cmake ninja-build pkg-config python3 libuv1-dev libcjson-dev libsodium-dev libcmocka-dev"
 for part in "$@"; do
     case $part in
     build) ;;

@@ -1,5 +1,7 @@
 #include "base/arena.h"
 
+#include "base/span.h"
+
 #include <sodium.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -101,7 +103,7 @@ struct azfn_span azfn__arena_copy(struct azfn__arena *arena, struct azfn_span sp
 {
     char *copy = span.length < SIZE_MAX ? azfn__arena_alloc(arena, span.length + 1) : NULL;
     if (!copy) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     if (span.length > 0) {
         memcpy(copy, span.data, span.length);
@@ -118,7 +120,7 @@ struct azfn_span azfn__arena_vformat(struct azfn__arena *arena, const char *form
     va_end(again);
     char *text = length < 0 ? NULL : azfn__arena_alloc(arena, (size_t)length + 1);
     if (!text) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     vsnprintf(text, (size_t)length + 1, format, arguments);
     return (struct azfn_span){.data = text, .length = (size_t)length};

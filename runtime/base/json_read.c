@@ -126,8 +126,8 @@ size_t azfn__json_walk_cursor(const struct azfn__json_walk *walk, struct azfn_sp
 static bool end_walk(struct azfn__json_walk *walk)
 {
     walk->next = walk->end;
-    walk->name = (struct azfn_span){0};
-    walk->value = (struct azfn_span){0};
+    walk->name = azfn__absent();
+    walk->value = azfn__absent();
     return false;
 }
 

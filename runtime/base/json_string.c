@@ -10,7 +10,7 @@ static struct azfn_span inside_of(struct azfn_span raw)
 {
     raw = azfn__json_trim(raw);
     if (raw.length < 2 || raw.data[0] != '"' || raw.data[raw.length - 1] != '"') {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     return azfn__span(raw.data + 1, raw.length - 2);
 }
@@ -33,7 +33,7 @@ struct azfn_span azfn__json_string_view(struct azfn_span raw)
 {
     struct azfn_span inside = inside_of(raw);
     if (inside.length > 0 && memchr(inside.data, '\\', inside.length)) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     return inside;
 }

@@ -31,8 +31,8 @@ static size_t fitting_length(struct azfn_span text, size_t max_bytes)
             cost += c == '"' || c == '\\' ? 2 : c >= 0x80 ? 3 : 1;
         }
         if (cost > max_bytes) {
-            /* not in the middle of a character */
-            while (i > 0 && ((unsigned char)text.data[i] & 0xc0) == 0x80) {
+            /* not in the middle of a character, whose first byte is at most three back */
+            for (int back = 0; back < 3 && i > 0 && ((unsigned char)text.data[i] & 0xc0) == 0x80; back++) {
                 i--;
             }
             return i;

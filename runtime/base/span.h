@@ -15,6 +15,11 @@ static inline struct azfn_span azfn__span(const void *data, size_t length)
     return (struct azfn_span){.data = data, .length = length};
 }
 
+static inline struct azfn_span azfn__absent(void)
+{
+    return (struct azfn_span){.data = NULL, .length = 0};
+}
+
 static inline bool azfn__span_equal(struct azfn_span a, struct azfn_span b)
 {
     return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);

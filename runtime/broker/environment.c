@@ -14,7 +14,7 @@ struct azfn_span azfn__environment_copy(struct azfn__arena *arena, struct azfn_s
             return azfn__arena_copy(arena, azfn_span_of(*entry + name.length + 1));
         }
     }
-    return (struct azfn_span){0};
+    return azfn__absent();
 }
 
 void azfn__environment_wipe(void)

@@ -204,7 +204,7 @@ _Noreturn static void end(const struct launcher *launcher)
 
 static void obey(struct launcher *launcher)
 {
-    struct azfn__launcher_command command;
+    struct azfn__launcher_command command = {0};
     struct iovec part = {.iov_base = &command, .iov_len = sizeof(command)};
     union {
         struct cmsghdr header;

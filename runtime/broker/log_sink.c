@@ -96,10 +96,11 @@ static void write_line(struct azfn__log_sink *sink, const struct azfn__log_entry
 static void report_dropped(struct azfn__log_sink *sink)
 {
     char text[96];
-    if (sink->dropped == 0) {
+    uint64_t dropped = sink->dropped;
+    if (dropped == 0) {
         return;
     }
-    int length = snprintf(text, sizeof(text), "%llu log lines were dropped", (unsigned long long)sink->dropped);
+    int length = snprintf(text, sizeof(text), "%llu log lines were dropped", (unsigned long long)dropped);
     sink->dropped = 0;
     struct azfn__log_entry entry = {.level = AZFN_LOG_WARNING,
                                     .origin = AZFN__ORIGIN_BROKER,
@@ -108,6 +109,8 @@ static void report_dropped(struct azfn__log_sink *sink)
     entry.time_ms = now_ms(CLOCK_REALTIME);
     entry.app_id = sink->app_id;
     write_line(sink, &entry);
+    /* no room even for this line: the count is told later */
+    sink->dropped = sink->dropped > 0 ? dropped : 0;
 }
 
 static void on_dropped_report(uv_timer_t *timer)
@@ -155,7 +158,7 @@ static bool take_token(struct azfn__log_sink *sink)
     uint64_t now = (uint64_t)now_ms(CLOCK_MONOTONIC);
     uint64_t earned = (now - sink->refilled_ms) * AZFN__LOG_RATE_PER_S / 1000;
     if (earned > 0) {
-        sink->refilled_ms = now;
+        sink->refilled_ms += earned * 1000 / AZFN__LOG_RATE_PER_S; /* what is left counts towards the next one */
         sink->tokens = sink->tokens + earned > AZFN__LOG_BURST ? AZFN__LOG_BURST : sink->tokens + earned;
     }
     if (sink->tokens == 0) {
@@ -200,6 +203,9 @@ enum azfn_error azfn__log_sink_attach(struct azfn__log_sink *sink, uv_loop_t *lo
     sink->dropped_report.data = sink;
     uv_unref((uv_handle_t *)&sink->dropped_report);
     sink->loop = loop;
+    if (sink->dropped > 0) {
+        uv_timer_start(&sink->dropped_report, on_dropped_report, DROPPED_REPORT_MS, 0);
+    }
     for (int i = 0; i < 2; i++) {
         if (sink->streams[i].pending.length > 0) {
             await_writable(sink, &sink->streams[i]);

@@ -18,6 +18,10 @@ foreach(option -fstack-protector-strong -fstack-clash-protection -fcf-protection
   endif()
 endforeach()
 
+if(AZFN_BUILD_FUZZERS)
+  target_compile_options(azfn_hardening INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 if(AZFN_SANITIZE)
   target_compile_options(azfn_hardening INTERFACE -fsanitize=${AZFN_SANITIZE} -fno-omit-frame-pointer
                                                   -fno-sanitize-recover=all)

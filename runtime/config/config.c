@@ -15,7 +15,7 @@ struct azfn_span azfn__method_name(enum azfn__method method)
 {
     static const struct azfn_span NAMES[AZFN__METHOD_COUNT] = {
         {"GET", 3}, {"HEAD", 4}, {"POST", 4}, {"PUT", 3}, {"DELETE", 6}, {"OPTIONS", 7}, {"PATCH", 5}, {"TRACE", 5}};
-    return (unsigned)method < AZFN__METHOD_COUNT ? NAMES[method] : (struct azfn_span){0};
+    return (unsigned)method < AZFN__METHOD_COUNT ? NAMES[method] : azfn__absent();
 }
 
 uint32_t azfn__config_timeout_limit_ms(const struct azfn__config *config)
@@ -121,7 +121,7 @@ static struct azfn_span folder_of(struct azfn_span path)
 {
     size_t length = path.length > FUNCTION_FILE.length ? path.length - FUNCTION_FILE.length : 0;
     bool is_function = length > 0 && azfn__span_equal(azfn__span_from(path, length), FUNCTION_FILE);
-    return is_function ? azfn__span(path.data, length) : (struct azfn_span){0};
+    return is_function ? azfn__span(path.data, length) : azfn__absent();
 }
 
 /* The file of that path, once; NULL where there is none. */

@@ -46,7 +46,7 @@ static struct azfn_span find_known(const struct grant *grant, struct azfn_span n
         low = order < 0 ? middle + 1 : low;
         high = order < 0 ? high : middle;
     }
-    return (struct azfn_span){0};
+    return azfn__absent();
 }
 
 static enum azfn_error read_grant(struct azfn__config_reader *reader, const struct azfn__config_node *item,
@@ -98,7 +98,7 @@ static enum azfn_error read_grants(struct azfn__config_reader *reader, const str
         }
         for (size_t k = 0; error == AZFN_OK && k < i; k++) {
             if (azfn__span_equal(names[k], names[i])) {
-                error = azfn__config_expected_name(reader, &item, "each name once", names[i], (struct azfn_span){0});
+                error = azfn__config_expected_name(reader, &item, "each name once", names[i], azfn__absent());
             }
         }
     }

@@ -15,7 +15,7 @@ static enum azfn_error refuse_missing_folder(struct azfn__config_build *build, s
     char meant_shown[AZFN__CONFIG_SHOWN_ROOM];
     const struct azfn__config *config = build->config;
     struct azfn_span meant = config->function_count == 0
-                                 ? (struct azfn_span){0}
+                                 ? azfn__absent()
                                  : azfn__config_meant(name, &config->functions->name, config->function_count,
                                                       sizeof(*config->functions));
     azfn__config_shown(shown, sizeof(shown), name);

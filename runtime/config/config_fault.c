@@ -44,6 +44,7 @@ const char *azfn__config_shown(char *out, size_t room_bytes, struct azfn_span te
     return out;
 }
 
+AZFN_PRINTF(3, 0)
 static void say(struct azfn__config_fault *fault, size_t length, const char *format, va_list arguments)
 {
     vsnprintf(fault->message + length, sizeof(fault->message) - length, format, arguments);

@@ -105,7 +105,7 @@ static enum azfn_error read_route_prefix(struct azfn__config_build *build, struc
     struct azfn__route *route;
     const char *reason;
     if (error == AZFN_OK) {
-        error = azfn__route_new(reader->arena, (struct azfn_span){0}, text, &route, &reason);
+        error = azfn__route_new(reader->arena, azfn__absent(), text, &route, &reason);
         if (error == AZFN_ERROR_NO_MEMORY) {
             return azfn__config_refuse_memory(reader->fault);
         }

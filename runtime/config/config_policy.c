@@ -88,7 +88,7 @@ static enum azfn_error next_entry(struct azfn__config_reader *reader, const stru
     bool has_entry;
     enum azfn_error error = azfn__config_next(reader, map, walk, index, out_entry, &has_entry);
     if (error == AZFN_OK && !is_name(out_entry->name)) {
-        return azfn__config_expected_name(reader, out_entry, NAME_EXPECTED, out_entry->name, (struct azfn_span){0});
+        return azfn__config_expected_name(reader, out_entry, NAME_EXPECTED, out_entry->name, azfn__absent());
     }
     return error;
 }

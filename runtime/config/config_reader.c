@@ -242,7 +242,7 @@ enum azfn_error azfn__config_member(struct azfn__config_reader *reader, const st
         if (azfn__json_string_equals(walk.name, out_member->name)) {
             bool is_nothing = reader->is_host_format && azfn__json_type_of(walk.value) == AZFN__JSON_NULL;
             out_member->place = walk.value;
-            out_member->value = is_nothing ? (struct azfn_span){0} : walk.value;
+            out_member->value = is_nothing ? azfn__absent() : walk.value;
         } else if (reader->is_host_format &&
                    azfn__span_equal_ignore_case(azfn__json_string_view(walk.name), out_member->name)) {
             struct azfn__config_node found = {.parent = object, .name = azfn__json_string_view(walk.name)};

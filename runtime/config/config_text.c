@@ -34,7 +34,7 @@ bool azfn__config_is_setting_name(struct azfn_span name)
 
 bool azfn__config_text_next(struct azfn_span *rest, struct azfn_span *out_literal, struct azfn_span *out_setting)
 {
-    *out_setting = (struct azfn_span){0};
+    *out_setting = azfn__absent();
     if (rest->length == 0) {
         return false;
     }
@@ -217,7 +217,7 @@ static const char *check_host(struct azfn_span host)
         has_setting = has_setting || azfn_span_is_present(setting);
         last = azfn_span_is_present(setting) ? 'x' : last;
         /* at the end literal is what follows the last setting */
-        literal = azfn_span_is_present(setting) ? (struct azfn_span){0} : literal;
+        literal = azfn_span_is_present(setting) ? azfn__absent() : literal;
     }
     if (host.length == 0 || host.length > 253 || last == '.') {
         return EXPECTED;

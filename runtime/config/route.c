@@ -192,11 +192,12 @@ static bool match_mixed(const struct azfn__route *route, const struct azfn__rout
         return true;
     }
     const struct azfn__route_part *last = &parts[count - 1];
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): every parameter has a rule */
     if (azfn_span_is_present(last->literal) || !route->rules[last->rule].is_optional) {
         return false;
     }
     /* "{name}.{extension?}": once more without the dot and what follows it */
-    out_match->params[last->rule].value = (struct azfn_span){0};
+    out_match->params[last->rule].value = azfn__absent();
     return text.data[text.length - 1] != '.' && match_parts(parts, count, count - 2, text, out_match);
 }
 

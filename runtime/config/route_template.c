@@ -197,7 +197,7 @@ static bool compile_rule(struct compiler *compiler, struct azfn_span inside)
         return false;
     }
     compiler->rules[compiler->rule_count] = rule;
-    return add_part(compiler, (struct azfn_span){0}, compiler->rule_count++);
+    return add_part(compiler, azfn__absent(), compiler->rule_count++);
 }
 
 static bool compile_parameter(struct compiler *compiler)

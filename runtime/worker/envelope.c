@@ -49,6 +49,24 @@ static bool on_member(const struct azfn_span *names, size_t depth, struct azfn_s
     return true;
 }
 
+/* Of a name that comes twice the last value counts: nothing may stay of an earlier one. */
+static void keep_if_inside(struct azfn_span *part, struct azfn_span whole)
+{
+    if (!whole.data || part->data < whole.data || part->data + part->length > whole.data + whole.length) {
+        *part = azfn__absent();
+    }
+}
+
+static void drop_strays(struct azfn__envelope *envelope)
+{
+    struct azfn_span *const members[] = {&envelope->url,     &envelope->method, &envelope->query,
+                                         &envelope->headers, &envelope->params, &envelope->body};
+    keep_if_inside(&envelope->trigger, envelope->data);
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        keep_if_inside(members[i], envelope->trigger);
+    }
+}
+
 enum azfn_error azfn__envelope_read(struct azfn_span body, struct azfn_span trigger_name,
                                     struct azfn__envelope *out_envelope, size_t *out_offset)
 {
@@ -60,8 +78,9 @@ enum azfn_error azfn__envelope_read(struct azfn_span body, struct azfn_span trig
     if (error != AZFN_OK) {
         return error;
     }
+    drop_strays(out_envelope);
     if (azfn__json_type_of(out_envelope->metadata) != AZFN__JSON_OBJECT) {
-        out_envelope->metadata = (struct azfn_span){0};
+        out_envelope->metadata = azfn__absent();
     }
     return azfn__json_type_of(out_envelope->data) == AZFN__JSON_OBJECT ? AZFN_OK : AZFN_ERROR_SYNTAX;
 }
@@ -75,10 +94,10 @@ struct azfn_span azfn__envelope_string(struct azfn_span value, struct azfn__aren
     /* decoding never makes a string longer, so the buffer can't grow away from this memory */
     char *text = azfn__arena_alloc(arena, value.length);
     if (!text) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     struct azfn__buffer buffer = {.data = text, .capacity = value.length, .max_bytes = value.length};
-    return azfn__json_string_decode(value, &buffer) ? azfn__span(text, buffer.length) : (struct azfn_span){0};
+    return azfn__json_string_decode(value, &buffer) ? azfn__span(text, buffer.length) : azfn__absent();
 }
 
 static bool is_one_json_string(struct azfn_span text)
@@ -91,7 +110,7 @@ struct azfn_span azfn__envelope_text(struct azfn_span value, struct azfn__arena 
     switch (azfn__json_type_of(value)) {
     case AZFN__JSON_NONE:
     case AZFN__JSON_NULL:
-        return (struct azfn_span){0};
+        return azfn__absent();
     case AZFN__JSON_STRING:
         break;
     default:
@@ -117,7 +136,7 @@ struct azfn_span azfn__envelope_base64(struct azfn_span text, struct azfn__arena
     unsigned char *bytes = azfn__arena_alloc(arena, max_bytes);
     if (!bytes || sodium_base642bin(bytes, max_bytes, text.data, text.length, NULL, &length, NULL,
                                     sodium_base64_VARIANT_ORIGINAL) != 0) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     return azfn__span(bytes, length);
 }

@@ -30,6 +30,12 @@ static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *ou
     *out_buffer = uv_buf_init(read_buffer, sizeof(read_buffer));
 }
 
+/* libuv does not write to what it sends. */
+static uv_buf_t buffer_of(struct azfn_span span)
+{
+    return uv_buf_init((char *)span.data, (unsigned)span.length);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct azfn__http_connection *connection = handle->data;
@@ -156,8 +162,7 @@ static void write_rest(struct azfn__http_connection *connection, struct azfn_spa
         return;
     }
     request->data = connection;
-    uv_buf_t parts[] = {uv_buf_init((char *)(uintptr_t)head.data, (unsigned)head.length),
-                        uv_buf_init((char *)(uintptr_t)body.data, (unsigned)body.length)};
+    uv_buf_t parts[] = {buffer_of(head), buffer_of(body)};
     unsigned first = head.length == 0 ? 1 : 0;
     if (uv_write(request, (uv_stream_t *)&connection->tcp, parts + first, 2 - first, on_written) != 0) {
         free(request);
@@ -167,8 +172,7 @@ static void write_rest(struct azfn__http_connection *connection, struct azfn_spa
 
 static void write_all(struct azfn__http_connection *connection, struct azfn_span head, struct azfn_span body)
 {
-    uv_buf_t parts[] = {uv_buf_init((char *)(uintptr_t)head.data, (unsigned)head.length),
-                        uv_buf_init((char *)(uintptr_t)body.data, (unsigned)body.length)};
+    uv_buf_t parts[] = {buffer_of(head), buffer_of(body)};
     int status = uv_try_write((uv_stream_t *)&connection->tcp, parts, body.length > 0 ? 2 : 1);
     if (status < 0 && status != UV_EAGAIN) {
         close_connection(connection);
@@ -243,7 +247,7 @@ static void append_allow(struct azfn_invocation *invocation, uint32_t allowed)
 /* The head is there. False: it was answered. */
 static bool take_head(struct azfn__http_connection *connection)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const struct azfn_span go_on = AZFN__SPAN("HTTP/1.1 100 Continue\r\n\r\n");
     struct azfn_invocation *invocation = connection->invocation;
     invocation->request = connection->parser.request;
     struct azfn__dispatch_decision decision = azfn__dispatcher_route(connection->server->dispatcher, invocation);
@@ -257,7 +261,7 @@ static bool take_head(struct azfn__http_connection *connection)
     azfn__http_parser_limit_body(&connection->parser, decision.max_body_bytes);
     if (invocation->request.expects_continue && invocation->request.has_body && invocation->request.minor_version > 0 &&
         invocation->request.content_length <= decision.max_body_bytes) {
-        uv_buf_t part = uv_buf_init((char *)(uintptr_t)go_on, sizeof(go_on) - 1);
+        uv_buf_t part = buffer_of(go_on);
         if (uv_try_write((uv_stream_t *)&connection->tcp, &part, 1) != (int)part.len) {
             close_connection(connection); /* a fresh answer of 25 bytes that does not fit: the client is gone */
             return false;

@@ -30,7 +30,7 @@ void azfn__invocation_answer_status(struct azfn_invocation *invocation, uint16_t
     const struct azfn__http_response response = {
         .status = status,
         .content_type = DEFAULT_CONTENT_TYPE,
-        .header_lines = invocation->function ? (struct azfn_span){0} : azfn__buffer_span(&invocation->header_lines),
+        .header_lines = invocation->function ? azfn__absent() : azfn__buffer_span(&invocation->header_lines),
         .body = azfn__span(text, length > 0 ? (size_t)length : 0),
     };
     azfn__invocation_send(invocation, &response);
@@ -117,7 +117,7 @@ enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, 
     if (error != AZFN_OK) {
         return fail_refused(invocation);
     }
-    type = has_no_body(status) ? (struct azfn_span){0} : type;
+    type = has_no_body(status) ? azfn__absent() : type;
     if (is_enveloped(invocation)) {
         const struct azfn__envelope_http http = {.status = (uint16_t)status,
                                                  .content_type = type,

@@ -72,14 +72,16 @@ static struct azfn_span decode_query_part(struct azfn_invocation *invocation, st
 static struct azfn_span join(struct azfn_invocation *invocation, struct azfn_span a, struct azfn_span separator,
                              struct azfn_span b)
 {
-    char *text = azfn_alloc(invocation, a.length + separator.length + b.length + 1);
-    if (!text) {
-        return a;
+    const struct azfn_span parts[] = {a, separator, b};
+    char *text = azfn_alloc(invocation, a.length + separator.length + b.length);
+    size_t length = 0;
+    for (size_t i = 0; text && i < 3; i++) {
+        if (parts[i].length > 0) {
+            memcpy(text + length, parts[i].data, parts[i].length);
+            length += parts[i].length;
+        }
     }
-    memcpy(text, a.data, a.length);
-    memcpy(text + a.length, separator.data, separator.length);
-    memcpy(text + a.length + separator.length, b.data, b.length);
-    return azfn__span(text, a.length + separator.length + b.length);
+    return text ? azfn__span(text, length) : a;
 }
 
 /* The host joins what comes twice; a request that it has not rebuilt (proxying) still has it twice. */
@@ -205,7 +207,7 @@ static struct azfn_span list_find(const struct azfn__header_list *list, const ch
             return list->items[i].value;
         }
     }
-    return (struct azfn_span){0};
+    return azfn__absent();
 }
 
 bool azfn_http_query_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
@@ -228,12 +230,12 @@ bool azfn_http_param_at(struct azfn_invocation *invocation, size_t index, struct
 
 struct azfn_span azfn_http_query(struct azfn_invocation *invocation, const char *name)
 {
-    return is_http(invocation) ? list_find(query_of(invocation), name) : (struct azfn_span){0};
+    return is_http(invocation) ? list_find(query_of(invocation), name) : azfn__absent();
 }
 
 struct azfn_span azfn_http_param(struct azfn_invocation *invocation, const char *name)
 {
-    return is_http(invocation) ? list_find(params_of(invocation), name) : (struct azfn_span){0};
+    return is_http(invocation) ? list_find(params_of(invocation), name) : azfn__absent();
 }
 
 struct azfn_span azfn_http_header(struct azfn_invocation *invocation, const char *name)
@@ -258,7 +260,7 @@ struct azfn_span azfn_http_header(struct azfn_invocation *invocation, const char
 struct azfn_span azfn_http_method(struct azfn_invocation *invocation)
 {
     if (!is_http(invocation)) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     return is_enveloped(invocation) ? azfn__envelope_string(invocation->envelope.method, &invocation->arena)
                                     : invocation->request.method_name;
@@ -285,7 +287,7 @@ static struct azfn_span path_of_url(struct azfn_span url)
 struct azfn_span azfn_http_path(struct azfn_invocation *invocation)
 {
     if (!is_http(invocation)) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     return is_enveloped(invocation) ? path_of_url(azfn__envelope_string(invocation->envelope.url, &invocation->arena))
                                     : invocation->request.path;
@@ -309,7 +311,7 @@ static bool is_base64_body(struct azfn_invocation *invocation)
 struct azfn_span azfn_http_body(struct azfn_invocation *invocation)
 {
     if (!is_http(invocation)) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     if (!is_enveloped(invocation)) {
         return azfn_span_is_present(invocation->request.body) ? invocation->request.body : azfn__span("", 0);
@@ -317,7 +319,7 @@ struct azfn_span azfn_http_body(struct azfn_invocation *invocation)
     if (!azfn_span_is_present(invocation->body)) {
         struct azfn_span text = azfn__envelope_string(invocation->envelope.body, &invocation->arena);
         struct azfn_span bytes =
-            is_base64_body(invocation) ? azfn__envelope_base64(text, &invocation->arena) : (struct azfn_span){0};
+            is_base64_body(invocation) ? azfn__envelope_base64(text, &invocation->arena) : azfn__absent();
         invocation->body = azfn_span_is_present(bytes) ? bytes
                            : azfn_span_is_present(text) ? text
                                                         : azfn__span("", 0);

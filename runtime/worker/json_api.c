@@ -9,7 +9,7 @@
 
 struct azfn_span azfn_json_checked(struct azfn_span json)
 {
-    return azfn_span_is_present(json) && azfn__json_scan(json, NULL, NULL) == AZFN_OK ? json : (struct azfn_span){0};
+    return azfn_span_is_present(json) && azfn__json_scan(json, NULL, NULL) == AZFN_OK ? json : azfn__absent();
 }
 
 struct azfn_span azfn_json_member(struct azfn_span json, const char *name)
@@ -21,7 +21,7 @@ struct azfn_span azfn_json_next_item(struct azfn_span json, size_t *cursor)
 {
     struct azfn__json_walk walk = azfn__json_walk_from(json, *cursor);
     if (azfn__json_type_of(json) != AZFN__JSON_ARRAY || !azfn__json_walk_next(&walk)) {
-        return (struct azfn_span){0};
+        return azfn__absent();
     }
     *cursor = azfn__json_walk_cursor(&walk, json);
     return walk.value;
