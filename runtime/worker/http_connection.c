@@ -11,6 +11,8 @@
 #define AHEAD_MAX_BYTES ((size_t)128 << 10)
 #define AHEAD_PAUSE_BYTES ((size_t)48 << 10)
 #define LINGER_MAX_BYTES (1U << 20)
+/* Up to this size copying a body behind the head is cheaper than a second part in the system call. */
+#define COPIED_BODY_BYTES ((size_t)2 << 10)
 
 /* One thread, and libuv hands the buffer back before it asks for the next: so one serves all connections. */
 static char read_buffer[(size_t)64 << 10];
@@ -199,6 +201,10 @@ static void on_respond(struct azfn_invocation *invocation, const struct azfn__ht
     complete.is_head_request = invocation->request.method == AZFN__METHOD_HEAD;
     complete.is_http_1_0 = invocation->request.minor_version == 0;
     azfn__http_response_encode(&complete, now.tv_sec, &invocation->head, &body);
+    if (body.length <= COPIED_BODY_BYTES) {
+        azfn__buffer_append_span(&invocation->head, body);
+        body = azfn__span("", 0);
+    }
     if (invocation->head.has_failed) {
         close_connection(connection);
         return;

@@ -169,7 +169,13 @@ class TestCase(unittest.TestCase):
         return folder
 
     def handler(self, app, **options):
-        return Handler(App.load(app), **options)
+        handler = Handler(App.load(app), **options)
+        self.addCleanup(self.assert_no_sanitizer_report, handler)
+        return handler
+
+    def assert_no_sanitizer_report(self, handler):
+        reports = [line.text for line in handler.lines if "Sanitizer" in line.text or "runtime error:" in line.text]
+        self.assertEqual(reports[:20], [])
 
     def probe_app(self, *, env=None, functions=None, handler_options=None, **options):
         app = write_app(self.temporary_folder() / "app", PROBE_APP / "probe_handler",

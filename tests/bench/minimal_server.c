@@ -1,0 +1,72 @@
+/* The least that can answer: one epoll loop, three system calls a request, the same bytes whatever came. What
+ * a handler is compared with. minimal_server PORT [BODY_BYTES] */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MAX_EVENTS 256
+
+static char request[1 << 16];
+
+static int listen_on(uint16_t port)
+{
+    const int on = 1;
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 4096) != 0) {
+        perror("minimal_server");
+        exit(1);
+    }
+    return fd;
+}
+
+/* The head of a request ends with an empty line; its body, where it has one, comes in the same read here. */
+static int is_complete(const char *data, size_t length)
+{
+    return length >= 4 && memmem(data, length, "\r\n\r\n", 4) != NULL;
+}
+
+int main(int argc, char **argv)
+{
+    char answer[4096];
+    struct epoll_event events[MAX_EVENTS];
+    if (argc < 2) {
+        fprintf(stderr, "usage: minimal_server PORT [BODY]\n");
+        return 2;
+    }
+    const char *body = argc > 2 ? argv[2] : "Hello, Ada!\n";
+    int length = snprintf(answer, sizeof(answer),
+                          "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
+                          "Date: Sun, 22 Nov 2026 00:00:00 GMT\r\n\r\n%s",
+                          strlen(body), body);
+    int listener = listen_on((uint16_t)strtoul(argv[1], NULL, 10));
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = listener};
+    epoll_ctl(loop, EPOLL_CTL_ADD, listener, &event);
+    for (;;) {
+        int count = epoll_wait(loop, events, MAX_EVENTS, -1);
+        for (int i = 0; i < count; i++) {
+            int fd = events[i].data.fd;
+            if (fd == listener) {
+                int connection = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                event = (struct epoll_event){.events = EPOLLIN, .data.fd = connection};
+                epoll_ctl(loop, EPOLL_CTL_ADD, connection, &event);
+                continue;
+            }
+            ssize_t got = read(fd, request, sizeof(request));
+            if (got <= 0) {
+                close(fd);
+            } else if (is_complete(request, (size_t)got) && write(fd, answer, (size_t)length) < 0) {
+                close(fd);
+            }
+        }
+    }
+}
