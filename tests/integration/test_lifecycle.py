@@ -118,7 +118,8 @@ class Separation(probe.TestCase):
 
     @unittest.skipUnless(probe.IS_ROOT, "needs root")
     def test_root_is_given_up_in_all_three_processes(self):
-        with self.probe_app(env={"CANARY": "fake-secret-canary"}) as handler:
+        with self.probe_app(env={"CANARY": "fake-secret-canary"},
+                            handler_options={"extra_groups": [4, 24]}) as handler:
             roles = self.check_roles(handler, "fake-secret-canary")
             users = [process.status()["Uid"][0] for process in roles.all()]
             self.assertEqual(users, ["61801", "61802", "61802"])
@@ -127,6 +128,21 @@ class Separation(probe.TestCase):
                 self.assertEqual(len(set(process.status()["Uid"])), 1)
                 self.assertEqual(process.status()["CapEff"], ["0000000000000000"])
                 self.assertEqual(self.core_limit(process), ["0", "0"])
+
+    def test_it_listens_on_loopback_only(self):
+        with self.probe_app() as handler:
+            port = f"{handler.port:04X}"
+            listening = [line.split()[1] for line in open("/proc/net/tcp", encoding="ascii").readlines()[1:]
+                         if line.split()[1].endswith(":" + port) and line.split()[3] == "0A"]
+            self.assertEqual(listening, [f"0100007F:{port}"])
+            with open("/proc/net/tcp6", encoding="ascii") as table:
+                self.assertNotIn(f":{port} ", table.read())
+
+    def test_none_of_them_can_be_looked_into_by_its_own_user(self):
+        with self.probe_app(handler_options=as_ordinary_user()) as handler:
+            for process in Roles(handler.pid).all():
+                # the files in /proc of a process that is not dumpable belong to root
+                self.assertEqual(os.stat(process.folder / "mem").st_uid, 0, process.name())
 
     @unittest.skipUnless(probe.IS_ROOT, "needs root")
     def test_the_users_of_azfn_json_are_taken(self):
