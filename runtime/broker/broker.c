@@ -250,6 +250,7 @@ int azfn__broker_run(const struct azfn__app *app)
             run_loop(&broker);
         }
     }
+    azfn__launcher_end(&broker.launcher, LAST_WORDS_MS);
     azfn__log_sink_flush(&broker.log, LAST_WORDS_MS);
     return broker.exit_code;
 }

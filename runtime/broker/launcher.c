@@ -90,6 +90,23 @@ enum azfn_error azfn__launcher_kill(struct azfn__launcher *launcher, pid_t pid)
     return send_command(launcher, AZFN__LAUNCHER_KILL, (uint32_t)pid, NULL, 0);
 }
 
+void azfn__launcher_end(struct azfn__launcher *launcher, uint32_t limit_ms)
+{
+    if (launcher->pid <= 0) {
+        return;
+    }
+    shutdown(launcher->fd, SHUT_WR); /* its end of file */
+    struct pollfd gone = {.fd = launcher->fd, .events = 0};
+    /* it hangs up by ending, which is when waitpid() has it */
+    while (poll(&gone, 1, (int)limit_ms) > 0 && !(gone.revents & (POLLHUP | POLLERR))) {
+    }
+    if (gone.revents & POLLHUP) {
+        waitpid(launcher->pid, NULL, 0);
+    }
+    close(launcher->fd);
+    launcher->pid = 0;
+}
+
 enum azfn_error azfn__launcher_receive(struct azfn__launcher *launcher, struct azfn__launcher_report *out_report)
 {
     ssize_t length;

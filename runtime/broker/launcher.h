@@ -56,6 +56,9 @@ AZFN_MUST_USE enum azfn_error azfn__launcher_start(struct azfn__launcher *launch
 /* SIGKILL to a worker that it started; AZFN__LAUNCHER_ENDED follows. */
 AZFN_MUST_USE enum azfn_error azfn__launcher_kill(struct azfn__launcher *launcher, pid_t pid);
 
+/* Has the launcher end, with the workers that still run, and waits for it: for limit_ms at the most. */
+void azfn__launcher_end(struct azfn__launcher *launcher, uint32_t limit_ms);
+
 /* The next report, without waiting. AZFN_ERROR_UNAVAILABLE: there is none. AZFN_ERROR_NOT_FOUND: the launcher
  * is gone. */
 AZFN_MUST_USE enum azfn_error azfn__launcher_receive(struct azfn__launcher *launcher,

@@ -193,11 +193,13 @@ static void reap(struct launcher *launcher)
     }
 }
 
-/* The broker is gone, or never was: nothing of the app may stay. */
+/* The broker is gone: nothing of the app may stay, not even as a zombie of an init that does not reap. */
 _Noreturn static void end(const struct launcher *launcher)
 {
     for (int i = 0; i < MAX_WORKERS; i++) {
         kill_worker(launcher, launcher->workers[i]);
+    }
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
     }
     _exit(0);
 }

@@ -148,6 +148,11 @@ static void write_line(struct azfn__log_sink *sink, const struct azfn__log_entry
         count_dropped(sink);
         return;
     }
+    if (!azfn__buffer_reserve(&stream->pending, left)) {
+        stream->pending.has_failed = false; /* the next line may find memory again */
+        count_dropped(sink);
+        return;
+    }
     azfn__buffer_append(&stream->pending, sink->line.data + written, left);
     await_writable(sink, stream);
 }

@@ -169,7 +169,8 @@ struct cJSON *azfn_json_tree(struct azfn_invocation *invocation, struct azfn_spa
  * where the host sends envelopes a second Set-Cookie or a Content-Encoding. name and value are copied. */
 enum azfn_error azfn_http_set_header(struct azfn_invocation *invocation, const char *name, struct azfn_span value);
 /* Answers an HTTP request. status is 200 to 599. content_type NULL means none was asked for: text/plain in
- * UTF-8. body is copied. In an envelope it must be UTF-8, since binary bodies do not survive there. */
+ * UTF-8. body is copied, 128 MiB at the most. In an envelope it must be UTF-8, since binary bodies do not
+ * survive there. */
 enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, const char *content_type,
                                 struct azfn_span body);
 

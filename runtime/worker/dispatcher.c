@@ -9,6 +9,7 @@
 #define MAX_FREE 64
 /* How many answers that came too late are still recognised as such. */
 #define MAX_LOST 256
+#define FULL "the function's maxConcurrent is reached"
 
 static void on_deadline_timer(uv_timer_t *timer);
 
@@ -142,6 +143,11 @@ static struct azfn__dispatcher_function *state_of(struct azfn__dispatcher *dispa
     return &dispatcher->functions[config - dispatcher->config->functions];
 }
 
+static bool is_full(const struct azfn__dispatcher_function *function)
+{
+    return function->in_flight >= function->config->max_concurrent;
+}
+
 struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *dispatcher,
                                                       struct azfn_invocation *invocation)
 {
@@ -170,8 +176,8 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
         break;
     }
     invocation->function = state_of(dispatcher, found.function);
-    if (invocation->function->in_flight >= found.function->max_concurrent) {
-        return (struct azfn__dispatch_decision){.status = 429, .reason = "the function's maxConcurrent is reached"};
+    if (is_full(invocation->function)) {
+        return (struct azfn__dispatch_decision){.status = 429, .reason = FULL};
     }
     return (struct azfn__dispatch_decision){.max_body_bytes = found.function->max_body_bytes};
 }
@@ -263,14 +269,11 @@ void azfn__dispatcher_call(struct azfn_invocation *invocation, azfn__call_fn *ca
     }
 }
 
-static void refuse_envelope(struct azfn_invocation *invocation, enum azfn_error error, size_t offset)
+static void refuse(struct azfn_invocation *invocation, uint16_t status, const char *event, struct azfn_span text)
 {
-    struct azfn_span text =
-        azfn__arena_format(&invocation->arena, "400: the body is no envelope of the host: %s at byte %zu",
-                           azfn_error_text(error), offset);
-    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "input_validation_fail:envelope", text);
+    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, event, text);
     invocation->state = AZFN__INVOCATION_ANSWERED;
-    azfn__invocation_answer_status(invocation, 400);
+    azfn__invocation_answer_status(invocation, status);
 }
 
 void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation,
@@ -285,13 +288,20 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invoc
         return;
     }
     const struct azfn_function *registered = invocation->function->registered;
+    /* others may have begun to run while this one's body was on its way */
+    if (is_full(invocation->function)) {
+        refuse(invocation, 429, "excess_rate_limit_exceeded:function", AZFN__SPAN("429: " FULL));
+        return;
+    }
     if (invocation->mode == AZFN__MODE_ENVELOPE) {
         size_t offset = 0;
         enum azfn_error error =
             azfn__envelope_read(invocation->request.body, invocation->function->config->trigger_binding->name,
                                 &invocation->envelope, &offset);
         if (error != AZFN_OK) {
-            refuse_envelope(invocation, error, offset);
+            refuse(invocation, 400, "input_validation_fail:envelope",
+                   azfn__arena_format(&invocation->arena, "400: the body is no envelope of the host: %s at byte %zu",
+                                      azfn_error_text(error), offset));
             return;
         }
     }

@@ -169,7 +169,9 @@ static void write_rest(struct azfn__http_connection *connection, struct azfn_spa
     if (uv_write(request, (uv_stream_t *)&connection->tcp, parts + first, 2 - first, on_written) != 0) {
         free(request);
         close_connection(connection);
+        return;
     }
+    azfn__http_server_await(connection->server, &connection->server->queues.sending, &connection->deadline);
 }
 
 static void write_all(struct azfn__http_connection *connection, struct azfn_span head, struct azfn_span body)

@@ -1,15 +1,20 @@
 #include "worker/http_server.h"
 
+#include "base/span.h"
 #include "worker/http_connection.h"
+
+#include <stdio.h>
 
 #define BACKLOG 4096
 #define QUIET_MS 250
+#define QUEUE_COUNT 4
 
 const struct azfn__http_server_limits azfn__http_server_default_limits = {
     .parser = {.target_bytes = 16 << 10, .header_bytes = 64 << 10, .header_count = 128},
     .connections = 8192,
     .idle_ms = 180000,
     .receiving_ms = 60000,
+    .sending_ms = 60000,
     .closing_ms = 2000,
 };
 
@@ -17,15 +22,15 @@ static void on_timer(uv_timer_t *timer);
 
 static struct azfn__deadline_queue *queue_at(struct azfn__http_server *server, int index)
 {
-    struct azfn__deadline_queue *const queues[] = {&server->queues.idle, &server->queues.receiving,
-                                                   &server->queues.closing};
+    struct azfn__deadline_queue *const queues[QUEUE_COUNT] = {&server->queues.idle, &server->queues.receiving,
+                                                              &server->queues.sending, &server->queues.closing};
     return queues[index];
 }
 
 static void arm_timer(struct azfn__http_server *server)
 {
     uint64_t earliest = UINT64_MAX;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < QUEUE_COUNT; i++) {
         const struct azfn__deadline_link *oldest = queue_at(server, i)->oldest;
         earliest = oldest && oldest->deadline_ms < earliest ? oldest->deadline_ms : earliest;
     }
@@ -38,7 +43,7 @@ static void arm_timer(struct azfn__http_server *server)
 static void on_timer(uv_timer_t *timer)
 {
     struct azfn__http_server *server = timer->data;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < QUEUE_COUNT; i++) {
         struct azfn__deadline_link *oldest;
         while ((oldest = queue_at(server, i)->oldest) && oldest->deadline_ms <= uv_now(server->loop)) {
             azfn__deadline_queue_leave(oldest);
@@ -85,18 +90,26 @@ void azfn__http_server_wait_turn(struct azfn__http_server *server, struct azfn__
     }
 }
 
+static void log_not_taken(struct azfn__http_server *server, const char *reason)
+{
+    char text[96];
+    int length = snprintf(text, sizeof(text), "a connection could not be taken: %s", reason);
+    azfn__dispatcher_log(server->dispatcher, NULL, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:connections",
+                         azfn__span(text, length > 0 ? (size_t)length : 0));
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct azfn__http_server *server = stream->data;
     if (status != 0) {
+        log_not_taken(server, uv_strerror(status));
         return;
     }
     if (server->connection_count >= server->limits.connections && server->queues.idle.oldest) {
         azfn__http_connection_expire(azfn__http_connection_of(server->queues.idle.oldest));
     }
     if (azfn__http_connection_accept(server) != AZFN_OK) {
-        azfn__dispatcher_log(server->dispatcher, NULL, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:connections",
-                             azfn_span_of("a connection could not be taken"));
+        log_not_taken(server, "too many, or no memory");
     }
 }
 
@@ -107,6 +120,7 @@ enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loo
     *server = (struct azfn__http_server){.loop = loop, .dispatcher = dispatcher, .limits = *limits};
     server->queues.idle.time_ms = limits->idle_ms;
     server->queues.receiving.time_ms = limits->receiving_ms;
+    server->queues.sending.time_ms = limits->sending_ms;
     server->queues.closing.time_ms = limits->closing_ms;
     server->listener.data = server;
     server->timer.data = server;

@@ -18,6 +18,7 @@ struct azfn__http_server_limits {
     uint32_t connections;  /* beyond: the one that has been idle longest is closed, or the new one */
     uint32_t idle_ms;      /* between two requests; the host closes its own after 60 to 75 s */
     uint32_t receiving_ms; /* from the first byte of a request to the last */
+    uint32_t sending_ms;   /* for an answer that the client does not take at once */
     uint32_t closing_ms;   /* how long a refused client may go on sending before the connection is cut */
 };
 
@@ -25,6 +26,7 @@ struct azfn__http_server_limits {
 struct azfn__http_server_queues {
     struct azfn__deadline_queue idle;
     struct azfn__deadline_queue receiving;
+    struct azfn__deadline_queue sending;
     struct azfn__deadline_queue closing;
 };
 

@@ -7,7 +7,6 @@
 
 /* What a function may take from its invocation's memory, with all that azfn decodes there. */
 #define ARENA_MAX_BYTES ((size_t)256 << 20)
-#define ANSWER_MAX_BYTES ((size_t)128 << 20)
 #define HEADER_LINES_MAX_BYTES ((size_t)32 << 10)
 #define HEAD_MAX_BYTES ((size_t)64 << 10)
 #define LOGS_MAX_BYTES ((size_t)1 << 20)
@@ -30,7 +29,7 @@ void azfn__invocation_init(struct azfn_invocation *invocation, struct azfn__disp
     azfn__buffer_init(&invocation->header_lines, HEADER_LINES_MAX_BYTES);
     azfn__buffer_init(&invocation->logs, LOGS_MAX_BYTES);
     azfn__buffer_init(&invocation->head, HEAD_MAX_BYTES);
-    azfn__buffer_init(&invocation->out, ANSWER_MAX_BYTES);
+    azfn__buffer_init(&invocation->out, AZFN__ANSWER_MAX_BYTES);
 }
 
 void azfn__invocation_reset(struct azfn_invocation *invocation)

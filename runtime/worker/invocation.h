@@ -19,6 +19,9 @@ struct azfn__dispatcher;
 struct azfn__dispatcher_function;
 struct azfn__delay;
 
+/* An answer's body, or the envelope around it. */
+#define AZFN__ANSWER_MAX_BYTES ((size_t)128 << 20)
+
 enum azfn__invocation_mode {
     AZFN__MODE_FORWARDED, /* the client's request as it is */
     AZFN__MODE_ENVELOPE,  /* the host's JSON around it */

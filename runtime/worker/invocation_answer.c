@@ -91,6 +91,9 @@ static enum azfn_error check_reply(struct azfn_invocation *invocation, int statu
     if (has_no_body(status) && body.length > 0) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "a body with a status that has none");
     }
+    if (body.length > AZFN__ANSWER_MAX_BYTES) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of the body");
+    }
     if (!azfn__http_header_value_is_valid(content_type)) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "the content type");
     }

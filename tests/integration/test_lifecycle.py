@@ -132,8 +132,9 @@ class Separation(probe.TestCase):
     def test_it_listens_on_loopback_only(self):
         with self.probe_app() as handler:
             port = f"{handler.port:04X}"
-            listening = [line.split()[1] for line in open("/proc/net/tcp", encoding="ascii").readlines()[1:]
-                         if line.split()[1].endswith(":" + port) and line.split()[3] == "0A"]
+            with open("/proc/net/tcp", encoding="ascii") as table:
+                listening = [line.split()[1] for line in table.readlines()[1:]
+                             if line.split()[1].endswith(":" + port) and line.split()[3] == "0A"]
             self.assertEqual(listening, [f"0100007F:{port}"])
             with open("/proc/net/tcp6", encoding="ascii") as table:
                 self.assertNotIn(f":{port} ", table.read())

@@ -1,0 +1,159 @@
+/* The page that outlives a worker: what it says, and what a lying one can't do. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/span.h"
+#include "worker/flight_record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void require_read(const struct azfn__flight_record *record, const char *function, const char *id)
+{
+    struct azfn_span found_function;
+    struct azfn_span found_id;
+    azfn__flight_record_read(record, &found_function, &found_id);
+    assert_true(azfn_span_equals(found_function, function));
+    assert_true(azfn_span_equals(found_id, id));
+}
+
+static void a_new_page_says_that_nothing_runs(void **state)
+{
+    (void)state;
+    int fd = azfn__flight_record_create();
+    assert_true(fd >= 0);
+    struct azfn__flight_record *record = azfn__flight_record_map(fd);
+    assert_non_null(record);
+    require_read(record, "", "");
+    assert_int_equal(record->invocations, 0);
+    azfn__flight_record_unmap(record);
+    close(fd);
+}
+
+static void the_page_names_the_function_that_runs(void **state)
+{
+    (void)state;
+    struct azfn__flight_record record = {0};
+    azfn__flight_record_enter(&record, AZFN__SPAN("webhook"), AZFN__SPAN("0b9c"));
+    require_read(&record, "webhook", "0b9c");
+    azfn__flight_record_leave(&record);
+    require_read(&record, "", "");
+    azfn__flight_record_enter(&record, AZFN__SPAN("order"), (struct azfn_span){0});
+    require_read(&record, "order", "");
+    assert_int_equal(record.invocations, 2);
+}
+
+static void names_that_are_too_long_are_cut(void **state)
+{
+    (void)state;
+    static char name[1000];
+    memset(name, 'n', sizeof(name));
+    struct azfn__flight_record record = {0};
+    struct azfn_span function;
+    struct azfn_span id;
+    azfn__flight_record_enter(&record, azfn__span(name, sizeof(name)), azfn__span(name, 129));
+    azfn__flight_record_read(&record, &function, &id);
+    assert_int_equal(function.length, 128);
+    assert_int_equal(id.length, 128);
+    assert_memory_equal(function.data, name, 128);
+    assert_memory_equal(id.data, name, 128);
+    assert_int_equal(record.invocations, 1);
+}
+
+static void lengths_that_lie_give_nothing(void **state)
+{
+    (void)state;
+    static const uint32_t lies[] = {129, 255, 256, 4096, 0x7fffffff, 0x80000000, UINT32_MAX};
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        struct azfn__flight_record record = {.function_length = lies[i]};
+        require_read(&record, "", "");
+        record = (struct azfn__flight_record){
+            .function_length = 4, .function = "fine", .invocation_id_length = lies[i]};
+        require_read(&record, "", "");
+        record = (struct azfn__flight_record){.function_length = lies[i], .invocation_id_length = lies[i]};
+        require_read(&record, "", "");
+    }
+}
+
+static void the_longest_true_lengths_stay_inside_the_page(void **state)
+{
+    (void)state;
+    struct azfn__flight_record record = {.function_length = 128, .invocation_id_length = 128};
+    struct azfn_span function;
+    struct azfn_span id;
+    memset(record.function, 0xff, sizeof(record.function));
+    azfn__flight_record_read(&record, &function, &id);
+    assert_ptr_equal(function.data, record.function);
+    assert_int_equal(function.length, 128);
+    assert_ptr_equal(id.data, record.invocation_id);
+    assert_int_equal(id.length, 128);
+}
+
+static void the_page_can_not_be_resized(void **state)
+{
+    (void)state;
+    struct stat status;
+    int fd = azfn__flight_record_create();
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 0), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(ftruncate(fd, 1 << 20), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+    assert_int_equal(fstat(fd, &status), 0);
+    assert_int_equal(status.st_size, AZFN__FLIGHT_RECORD_BYTES);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    close(fd);
+}
+
+static void what_a_process_wrote_is_there_after_its_death(void **state)
+{
+    (void)state;
+    int fd = azfn__flight_record_create();
+    assert_true(fd >= 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct azfn__flight_record *record = azfn__flight_record_map(fd);
+        azfn__flight_record_enter(record, AZFN__SPAN("crash"), AZFN__SPAN("7"));
+        _exit(9);
+    }
+    int result;
+    assert_int_equal(waitpid(pid, &result, 0), pid);
+    struct azfn__flight_record *record = azfn__flight_record_map(fd);
+    assert_non_null(record);
+    close(fd);
+    require_read(record, "crash", "7");
+    assert_int_equal(record->invocations, 1);
+    azfn__flight_record_unmap(record);
+}
+
+static void mapping_what_is_no_file_fails(void **state)
+{
+    (void)state;
+    assert_null(azfn__flight_record_map(-1));
+    assert_int_equal(errno, EBADF);
+    azfn__flight_record_unmap(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_page_says_that_nothing_runs),
+        cmocka_unit_test(the_page_names_the_function_that_runs),
+        cmocka_unit_test(names_that_are_too_long_are_cut),
+        cmocka_unit_test(lengths_that_lie_give_nothing),
+        cmocka_unit_test(the_longest_true_lengths_stay_inside_the_page),
+        cmocka_unit_test(the_page_can_not_be_resized),
+        cmocka_unit_test(what_a_process_wrote_is_there_after_its_death),
+        cmocka_unit_test(mapping_what_is_no_file_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
