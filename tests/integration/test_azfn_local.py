@@ -751,10 +751,11 @@ class Processes(unittest.TestCase):
 
     def test_the_initialization_timeout_counts_as_an_error(self):
         with AppFolder("never-listens").add_http("hello") as folder:
+            handler = folder.handler(initialization_timeout_s=0.3)
             with self.assertRaises(HandlerError) as caught:
-                folder.handler(initialization_timeout_s=0.3).start()
+                handler.start()
             self.assertIn("not ready within 0.3 s", str(caught.exception))
-            self.assertEqual(folder.starts, 3)
+            self.assertEqual(handler.starts, 3)
 
     def test_what_can_not_be_started(self):
         description = {"customHandler": {"description": {"defaultExecutablePath": "no-such-handler"}}}
