@@ -39,13 +39,31 @@ static void restart_after(struct azfn__supervisor *supervisor, unsigned earlier)
     }
 }
 
+/* Logs why a worker can't be there, and keeps it for the last line of all. */
+static void tell_fault(struct azfn__supervisor *supervisor, enum azfn__log_origin origin, struct azfn_span text)
+{
+    azfn__log_sink_write(supervisor->options.log, (struct azfn__log_entry){.level = AZFN_LOG_ERROR,
+                                                                           .origin = origin,
+                                                                           .event = AZFN__SPAN("sys_crash:worker"),
+                                                                           .description = text});
+    snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%.*s", AZFN_SPAN_ARGS(text));
+}
+
+static void tell_errno(struct azfn__supervisor *supervisor, const char *what, int error)
+{
+    char text[128];
+    int length = snprintf(text, sizeof(text), "%s: %s", what, strerror(error));
+    tell_fault(supervisor, AZFN__ORIGIN_BROKER, azfn__span(text, length > 0 ? (size_t)length : 0));
+}
+
 static void count_failed_start(struct azfn__supervisor *supervisor)
 {
     supervisor->failed_starts++;
     if (supervisor->failed_starts >= AZFN__SUPERVISOR_MAX_FAILED_STARTS) {
         azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:worker",
-                           "the worker ended %u times in a row before it was ready: giving up",
-                           supervisor->failed_starts);
+                           "the worker ended %u times in a row before it was ready, so the handler ends; the last "
+                           "time: %s",
+                           supervisor->failed_starts, supervisor->last_fault);
         end(supervisor, 1);
         return;
     }
@@ -74,6 +92,9 @@ static void log_death(struct azfn__supervisor *supervisor, struct azfn__worker_p
     }
     entry.description = azfn__span(text, (size_t)length);
     azfn__log_sink_write(supervisor->options.log, entry);
+    if (!worker->is_ready && !supervisor->last_fault[0]) {
+        snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%s", text);
+    }
 }
 
 static void on_worker_ended(struct azfn__supervisor *supervisor, int status)
@@ -116,10 +137,7 @@ static void on_frame(struct azfn__worker_process *worker, const struct azfn__fra
         }
         break;
     case AZFN__FRAME_FAULT:
-        azfn__log_sink_write(supervisor->options.log,
-                             (struct azfn__log_entry){.level = AZFN_LOG_ERROR,
-                                                      .origin = AZFN__ORIGIN_WORKER,
-                                                      .description = frame->payload});
+        tell_fault(supervisor, AZFN__ORIGIN_WORKER, frame->payload);
         break;
     case AZFN__FRAME_ACCEPTED:
         /* every holder's socket stops listening, so later connections are refused and not left waiting */
@@ -151,12 +169,12 @@ static void start_worker(struct azfn__supervisor *supervisor)
     if (supervisor->has_ended) {
         return;
     }
+    supervisor->last_fault[0] = '\0';
     enum azfn_error error = azfn__worker_process_start(
         supervisor->options.loop, supervisor->options.launcher, supervisor->options.log,
         supervisor->options.listener, supervisor->options.config, &callbacks, &supervisor->worker);
     if (error != AZFN_OK) {
-        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:worker",
-                           "can't start a worker: %s", strerror(errno));
+        tell_errno(supervisor, "can't start a worker", errno);
         count_failed_start(supervisor);
     }
 }
@@ -170,8 +188,7 @@ static void take_report(struct azfn__supervisor *supervisor, const struct azfn__
     if (report->kind == AZFN__LAUNCHER_STARTED) {
         worker->pid = report->pid;
         if (report->value != 0) {
-            azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:worker",
-                               "can't execute a worker: %s", strerror(report->value));
+            tell_errno(supervisor, "can't execute a worker", report->value);
         }
         if (report->pid == 0) {
             supervisor->worker = NULL;

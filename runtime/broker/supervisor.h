@@ -36,6 +36,7 @@ struct azfn__supervisor {
     uv_timer_t restart_timer;
     uv_timer_t drain_timer;
     unsigned failed_starts; /* in a row, before ready */
+    char last_fault[256];   /* why the last of them failed, as far as somebody said so */
     unsigned crashes;       /* after ready, since one lived long enough */
     bool was_ready;
     bool is_draining;
