@@ -22,6 +22,14 @@ if grep -rnE '#include <(uv|sys/socket)\.h>' $pure; then
     exit 1
 fi
 
+# the README shows hello.c as it is
+if ! sed -n '/^#include "functions.h"/,$p' handlers/hello/hello.c | python3 -c '
+import sys
+sys.exit(sys.stdin.read() not in open("README.md", encoding="utf-8").read())'; then
+    echo "lint: README.md shows another hello.c" >&2
+    exit 1
+fi
+
 # two at a time; it says "N warnings generated" on stderr whatever it finds
 # shellcheck disable=SC2086
 printf '%s\n' $sources | xargs -P 2 -n 8 clang-tidy --quiet -p "$build" 2>/dev/null

@@ -59,6 +59,28 @@ AZFN_PRINTF(2, 3) static bool fault(struct broker *broker, const char *format, .
     return false;
 }
 
+/* What a careless parent may have left behind: closed standard descriptors, whose numbers something of ours
+ * would get, and blocked or ignored signals. Then step 1 of the start. */
+static bool prepare_process(struct broker *broker)
+{
+    int fd;
+    sigset_t none;
+    sigemptyset(&none);
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+    azfn__host_watch_init(&broker->host_watch);
+    signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (azfn__privileges_forbid_dumps() != AZFN_OK || azfn__privileges_forbid_new() != AZFN_OK) {
+        return fault(broker, "can't forbid core dumps and new privileges: %s", strerror(errno));
+    }
+    return true;
+}
+
 static bool fork_launcher(struct broker *broker)
 {
     char worker_argument[] = AZFN__WORKER_ARGUMENT;
@@ -199,7 +221,6 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static bool watch_signals(struct broker *broker)
 {
-    signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < STOP_SIGNAL_COUNT; i++) {
         broker->signals[i].data = broker;
         if (uv_signal_init(&broker->loop, &broker->signals[i]) != 0 ||
@@ -237,14 +258,11 @@ int azfn__broker_run(const struct azfn__app *app)
     static struct broker broker;
     struct azfn_span root_setting;
     broker = (struct broker){.app = app, .executable = -1, .listener = -1, .config_fd = -1, .exit_code = 1};
-    azfn__host_watch_init(&broker.host_watch);
     azfn__log_sink_init(&broker.log);
     azfn__arena_init(&broker.arena, (size_t)1 << 20);
     prctl(PR_SET_NAME, "azfn-broker", 0, 0, 0);
 
-    if (azfn__privileges_forbid_dumps() != AZFN_OK) {
-        fault(&broker, "can't forbid core dumps: %s", strerror(errno));
-    } else if (fork_launcher(&broker) && take_environment(&broker, &root_setting)) {
+    if (prepare_process(&broker) && fork_launcher(&broker) && take_environment(&broker, &root_setting)) {
         const char *root = app->app_root ? app->app_root : root_setting.length > 0 ? root_setting.data : ".";
         if (read_configuration(&broker, root) && bind_port(&broker) && give_up_privileges(&broker)) {
             run_loop(&broker);

@@ -12,11 +12,13 @@ typedef void azfn__on_host_ended_fn(void *user_data);
 
 struct azfn__host_watch {
     pid_t parent;
-    int pidfd; /* -1 on a kernel without pidfds: then the parent is looked at again and again */
+    int pidfd;  /* -1 on a kernel without pidfds: then the parent is looked at again and again */
+    int output; /* a copy of our stderr, where the parent may not be the host any more; otherwise -1 */
     union {
         uv_poll_t poll;
         uv_timer_t timer;
     } handle;
+    uv_poll_t output_poll;
     azfn__on_host_ended_fn *on_ended;
     void *user_data;
 };

@@ -197,7 +197,9 @@ static void reap(struct launcher *launcher)
 _Noreturn static void end(const struct launcher *launcher)
 {
     for (int i = 0; i < MAX_WORKERS; i++) {
-        kill_worker(launcher, launcher->workers[i]);
+        if (launcher->workers[i] > 0) {
+            kill(launcher->workers[i], SIGKILL);
+        }
     }
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
     }
@@ -244,6 +246,7 @@ void azfn__launcher_run(int socket, int executable, char *const arguments[])
 {
     struct launcher launcher = {.socket = socket, .executable = executable, .arguments = arguments};
     prctl(PR_SET_NAME, "azfn-launcher", 0, 0, 0);
+    setsid(); /* away from the host's terminal */
     azfn__environment_wipe();
     if (keep_descriptors(&launcher) != 0 || watch_signals(&launcher) != 0) {
         _exit(1);

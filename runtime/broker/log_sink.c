@@ -23,8 +23,11 @@ static int64_t now_ms(clockid_t clock)
 
 void azfn__log_sink_init(struct azfn__log_sink *sink)
 {
-    *sink = (struct azfn__log_sink){.app_id = azfn__span("azfn", 4), .tokens = AZFN__LOG_BURST};
-    sink->refilled_ms = (uint64_t)now_ms(CLOCK_MONOTONIC);
+    *sink = (struct azfn__log_sink){.app_id = azfn__span("azfn", 4)};
+    for (int i = 0; i < AZFN__LOG_CLASS_COUNT; i++) {
+        sink->buckets[i].tokens = AZFN__LOG_BURST;
+        sink->buckets[i].refilled_ms = (uint64_t)now_ms(CLOCK_MONOTONIC);
+    }
     azfn__buffer_init(&sink->line, AZFN__LOG_LINE_MAX_BYTES * 2);
     for (int i = 0; i < 2; i++) {
         sink->streams[i].fd = i == 0 ? STDOUT_FILENO : STDERR_FILENO;
@@ -136,6 +139,10 @@ static void write_line(struct azfn__log_sink *sink, const struct azfn__log_entry
         return;
     }
     size_t written = 0;
+    if (stream->pending.length > 0 && !stream->writable) {
+        /* a descriptor that could not be polled */
+        azfn__buffer_consume(&stream->pending, write_some(stream->fd, stream->pending.data, stream->pending.length, 0));
+    }
     if (stream->pending.length == 0) {
         written = write_some(stream->fd, sink->line.data, sink->line.length, 0);
     }
@@ -157,25 +164,39 @@ static void write_line(struct azfn__log_sink *sink, const struct azfn__log_entry
     await_writable(sink, stream);
 }
 
-/* A token bucket: the worker may be in an attacker's hands. */
-static bool take_token(struct azfn__log_sink *sink)
+static bool take_token(struct azfn__log_bucket *bucket)
 {
     uint64_t now = (uint64_t)now_ms(CLOCK_MONOTONIC);
-    uint64_t earned = (now - sink->refilled_ms) * AZFN__LOG_RATE_PER_S / 1000;
+    uint64_t earned = (now - bucket->refilled_ms) * AZFN__LOG_RATE_PER_S / 1000;
     if (earned > 0) {
-        sink->refilled_ms += earned * 1000 / AZFN__LOG_RATE_PER_S; /* what is left counts towards the next one */
-        sink->tokens = sink->tokens + earned > AZFN__LOG_BURST ? AZFN__LOG_BURST : sink->tokens + earned;
+        bucket->refilled_ms += earned * 1000 / AZFN__LOG_RATE_PER_S; /* what is left counts towards the next one */
+        bucket->tokens = bucket->tokens + earned > AZFN__LOG_BURST ? AZFN__LOG_BURST : bucket->tokens + earned;
     }
-    if (sink->tokens == 0) {
+    if (bucket->tokens == 0) {
         return false;
     }
-    sink->tokens--;
+    bucket->tokens--;
     return true;
+}
+
+/* The worker may be in an attacker's hands. */
+static bool may_write(struct azfn__log_sink *sink, const struct azfn__log_entry *entry)
+{
+    switch (entry->origin) {
+    case AZFN__ORIGIN_BROKER:
+        return true;
+    case AZFN__ORIGIN_WORKER:
+        return take_token(&sink->buckets[entry->event.length > 0 ? AZFN__LOG_CLASS_EVENT : AZFN__LOG_CLASS_FUNCTION]);
+    case AZFN__ORIGIN_WORKER_STDOUT:
+    case AZFN__ORIGIN_WORKER_STDERR:
+        break;
+    }
+    return take_token(&sink->buckets[AZFN__LOG_CLASS_PRINTED]);
 }
 
 void azfn__log_sink_write(struct azfn__log_sink *sink, struct azfn__log_entry entry)
 {
-    if (entry.origin != AZFN__ORIGIN_BROKER && !take_token(sink)) {
+    if (!may_write(sink, &entry)) {
         count_dropped(sink);
         return;
     }
@@ -223,7 +244,7 @@ void azfn__log_sink_flush(struct azfn__log_sink *sink, uint32_t limit_ms)
 {
     report_dropped(sink);
     int64_t deadline = now_ms(CLOCK_MONOTONIC) + limit_ms;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 1; i >= 0; i--) { /* stderr first: the last words are there */
         struct azfn__log_stream *stream = &sink->streams[i];
         while (stream->pending.length > 0) {
             int64_t left = deadline - now_ms(CLOCK_MONOTONIC);

@@ -11,9 +11,18 @@
 #include <azfn.h>
 #include <uv.h>
 
-/* Lines of the worker per second, and how many at once. */
+/* Lines of the worker per second, and how many at once: of each class, so that a flood of one does not hide
+ * another. */
 #define AZFN__LOG_RATE_PER_S 200
 #define AZFN__LOG_BURST 1000
+
+enum azfn__log_class { AZFN__LOG_CLASS_EVENT, AZFN__LOG_CLASS_FUNCTION, AZFN__LOG_CLASS_PRINTED, AZFN__LOG_CLASS_COUNT };
+
+/* A token bucket. */
+struct azfn__log_bucket {
+    uint64_t tokens;
+    uint64_t refilled_ms;
+};
 
 struct azfn__log_stream {
     int fd;
@@ -28,8 +37,7 @@ struct azfn__log_sink {
     uv_loop_t *loop;           /* NULL until attached */
     uv_timer_t dropped_report; /* runs while something was dropped and not yet told */
     uint64_t dropped;
-    uint64_t tokens;
-    uint64_t refilled_ms;
+    struct azfn__log_bucket buckets[AZFN__LOG_CLASS_COUNT];
 };
 
 /* Usable at once; app_id must outlive the sink. */

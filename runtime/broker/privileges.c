@@ -15,6 +15,11 @@ enum azfn_error azfn__privileges_forbid_dumps(void)
     return AZFN_OK;
 }
 
+enum azfn_error azfn__privileges_forbid_new(void)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
+}
+
 bool azfn__privileges_are_root(void)
 {
     uid_t real;

@@ -13,6 +13,10 @@
  * Error: AZFN_ERROR_SYSTEM with errno. */
 AZFN_MUST_USE enum azfn_error azfn__privileges_forbid_dumps(void);
 
+/* No program that is executed from here on gets more rights than its caller (no setuid, no capabilities of
+ * files), in this process and all its children. Error: AZFN_ERROR_SYSTEM with errno. */
+AZFN_MUST_USE enum azfn_error azfn__privileges_forbid_new(void);
+
 bool azfn__privileges_are_root(void);
 
 /* Becomes that user, with the group of the same number and no supplementary groups, for good: real,

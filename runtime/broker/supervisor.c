@@ -100,6 +100,8 @@ static void log_death(struct azfn__supervisor *supervisor, struct azfn__worker_p
 static void on_worker_ended(struct azfn__supervisor *supervisor, int status)
 {
     struct azfn__worker_process *worker = supervisor->worker;
+    uv_timer_stop(&supervisor->watch_timer);
+    azfn__worker_process_read_rest(worker);
     bool was_ready = worker->is_ready;
     bool was_stable =
         was_ready && uv_now(supervisor->options.loop) - worker->ready_at_ms >= STABLE_AFTER_MS;
@@ -128,6 +130,7 @@ static void on_frame(struct azfn__worker_process *worker, const struct azfn__fra
     case AZFN__FRAME_READY:
         if (!worker->is_ready) {
             worker->is_ready = true;
+            uv_timer_stop(&supervisor->watch_timer);
             worker->ready_at_ms = uv_now(supervisor->options.loop);
             supervisor->failed_starts = 0;
             if (!supervisor->was_ready) {
@@ -150,15 +153,37 @@ static void on_frame(struct azfn__worker_process *worker, const struct azfn__fra
     }
 }
 
+static void on_loss_limit(uv_timer_t *timer)
+{
+    struct azfn__supervisor *supervisor = timer->data;
+    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:launcher",
+                       "the end of a lost worker was not reported within %d ms: the launcher does not work any more",
+                       AZFN__LOSS_LIMIT_MS);
+    end(supervisor, 1);
+}
+
 static void on_lost(struct azfn__worker_process *worker, const char *reason, void *user_data)
 {
     struct azfn__supervisor *supervisor = user_data;
+    if (reason) {
+        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "malicious_frame:worker",
+                           "the worker is killed, since %s", reason);
+    }
     if (worker->pid > 0 && worker == supervisor->worker) {
+        /* a launcher that is gone is noticed by itself; one that hangs, by the timer */
         enum azfn_error error = azfn__launcher_kill(supervisor->options.launcher, worker->pid);
-        if (error != AZFN_OK) {
-            azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:launcher",
-                               "can't end the worker (%s): %s", reason, strerror(errno));
-        }
+        (void)error;
+        uv_timer_start(&supervisor->watch_timer, on_loss_limit, AZFN__LOSS_LIMIT_MS, 0);
+    }
+}
+
+static void on_ready_limit(uv_timer_t *timer)
+{
+    struct azfn__supervisor *supervisor = timer->data;
+    struct azfn__worker_process *worker = supervisor->worker;
+    tell_fault(supervisor, AZFN__ORIGIN_BROKER, AZFN__SPAN("the worker was not ready in time, and is killed"));
+    if (worker) {
+        on_lost(worker, NULL, supervisor);
     }
 }
 
@@ -176,7 +201,9 @@ static void start_worker(struct azfn__supervisor *supervisor)
     if (error != AZFN_OK) {
         tell_errno(supervisor, "can't start a worker", errno);
         count_failed_start(supervisor);
+        return;
     }
+    uv_timer_start(&supervisor->watch_timer, on_ready_limit, AZFN__READY_LIMIT_MS, 0);
 }
 
 static void take_report(struct azfn__supervisor *supervisor, const struct azfn__launcher_report *report)
@@ -195,7 +222,7 @@ static void take_report(struct azfn__supervisor *supervisor, const struct azfn__
             azfn__worker_process_close(worker);
             count_failed_start(supervisor);
         } else if (uv_is_closing((uv_handle_t *)&worker->channel)) {
-            on_lost(worker, "it closed the channel", supervisor);
+            on_lost(worker, NULL, supervisor);
         }
     } else if (report->kind == AZFN__LAUNCHER_ENDED && report->pid == worker->pid) {
         on_worker_ended(supervisor, report->value);
@@ -226,12 +253,14 @@ enum azfn_error azfn__supervisor_start(struct azfn__supervisor *supervisor,
     *supervisor = (struct azfn__supervisor){.options = *options};
     if (uv_poll_init(options->loop, &supervisor->launcher_poll, options->launcher->fd) != 0 ||
         uv_timer_init(options->loop, &supervisor->restart_timer) != 0 ||
-        uv_timer_init(options->loop, &supervisor->drain_timer) != 0) {
+        uv_timer_init(options->loop, &supervisor->drain_timer) != 0 ||
+        uv_timer_init(options->loop, &supervisor->watch_timer) != 0) {
         return AZFN_ERROR_SYSTEM;
     }
     supervisor->launcher_poll.data = supervisor;
     supervisor->restart_timer.data = supervisor;
     supervisor->drain_timer.data = supervisor;
+    supervisor->watch_timer.data = supervisor;
     start_worker(supervisor);
     return uv_poll_start(&supervisor->launcher_poll, UV_READABLE, on_launcher) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }

@@ -14,6 +14,9 @@
 
 #define AZFN__SUPERVISOR_MAX_FAILED_STARTS 5
 #define AZFN__DRAIN_LIMIT_MS 25000
+/* From its start until a worker has to be ready; and from its loss until its end has to be reported. */
+#define AZFN__READY_LIMIT_MS 10000
+#define AZFN__LOSS_LIMIT_MS 2000
 
 /* exit_code is what the process has to end with. */
 typedef void azfn__on_supervisor_end_fn(int exit_code, void *user_data);
@@ -35,6 +38,7 @@ struct azfn__supervisor {
     uv_poll_t launcher_poll;
     uv_timer_t restart_timer;
     uv_timer_t drain_timer;
+    uv_timer_t watch_timer; /* while a worker has to become ready, or to be reported dead */
     unsigned failed_starts; /* in a row, before ready */
     char last_fault[256];   /* why the last of them failed, as far as somebody said so */
     unsigned crashes;       /* after ready, since one lived long enough */

@@ -22,6 +22,10 @@ static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *ou
 
 static void emit_line(struct azfn__worker_process *worker, struct azfn__worker_output *output, bool is_cut)
 {
+    static const char mark[] = "[cut]";
+    if (is_cut) {
+        memcpy(output->line.data + output->line.length - (sizeof(mark) - 1), mark, sizeof(mark) - 1);
+    }
     bool is_stdout = output == &worker->outputs[0];
     if (output->line.length > 0) {
         azfn__log_sink_write(
@@ -109,10 +113,11 @@ static bool take_log(struct azfn__worker_process *worker, struct azfn_span paylo
 
 static void lose(struct azfn__worker_process *worker, const char *reason)
 {
-    close_pipe(&worker->channel);
+    /* the kill goes out first: a closed channel would have the worker end by itself, as if in order */
     if (!worker->is_closing) {
         worker->callbacks.on_lost(worker, reason, worker->callbacks.user_data);
     }
+    close_pipe(&worker->channel);
 }
 
 static void take_frames(struct azfn__worker_process *worker, const char *data, size_t length)
@@ -145,7 +150,7 @@ static void on_channel(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffe
     if (count > 0) {
         take_frames(worker, buffer->base, (size_t)count);
     } else if (count < 0) {
-        lose(worker, "it closed the channel");
+        lose(worker, NULL);
     }
 }
 
@@ -222,7 +227,8 @@ enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launche
     const int passed[AZFN__WORKER_PASSED_DESCRIPTORS] = {theirs[0], theirs[1], listener, theirs[2], config, flight};
     result = azfn__launcher_start(launcher, passed);
 
-cleanup:
+cleanup:;
+    int error = errno;
     close_all(ours, 3);
     close_all(theirs, 3);
     close_all(&flight, 1);
@@ -231,35 +237,38 @@ cleanup:
     } else {
         azfn__worker_process_close(worker);
     }
+    errno = error;
     return result;
-}
-
-static void on_sent(uv_write_t *request, int status)
-{
-    (void)status;
-    free(request);
 }
 
 void azfn__worker_process_send(struct azfn__worker_process *worker, enum azfn__frame_type type)
 {
     struct azfn__buffer frame;
-    char bytes[AZFN__FRAME_HEADER_BYTES];
     if (uv_is_closing((uv_handle_t *)&worker->channel)) {
         return;
     }
-    azfn__buffer_init(&frame, sizeof(bytes));
+    azfn__buffer_init(&frame, AZFN__FRAME_HEADER_BYTES);
     azfn__frame_append(&frame, type, azfn__span("", 0));
-    uv_write_t *request = malloc(sizeof(*request) + sizeof(bytes));
-    if (request && !frame.has_failed) {
-        char *copy = (char *)(request + 1);
-        memcpy(copy, frame.data, sizeof(bytes));
-        uv_buf_t buffer = uv_buf_init(copy, sizeof(bytes));
-        if (uv_write(request, (uv_stream_t *)&worker->channel, &buffer, 1, on_sent) == 0) {
-            request = NULL;
-        }
+    uv_buf_t bytes = uv_buf_init(frame.data, (unsigned)frame.length);
+    if (!frame.has_failed) {
+        uv_try_write((uv_stream_t *)&worker->channel, &bytes, 1);
     }
-    free(request);
     azfn__buffer_clean_up(&frame);
+}
+
+void azfn__worker_process_read_rest(struct azfn__worker_process *worker)
+{
+    uv_os_fd_t fd;
+    for (int reads = 0; reads < 64; reads++) {
+        if (uv_is_closing((uv_handle_t *)&worker->channel) || uv_fileno((uv_handle_t *)&worker->channel, &fd) != 0) {
+            return;
+        }
+        ssize_t count = read(fd, read_buffer, sizeof(read_buffer));
+        if (count <= 0) {
+            return;
+        }
+        take_frames(worker, read_buffer, (size_t)count);
+    }
 }
 
 /* The process is dead: what it wrote before is in the pipes, and end of file behind it. */

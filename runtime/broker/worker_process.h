@@ -17,7 +17,8 @@ struct azfn__worker_process;
 struct azfn__worker_process_callbacks {
     /* A frame other than a log line. */
     void (*on_frame)(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data);
-    /* The channel ended or broke the protocol: the worker is dead or must die. reason is static text. */
+    /* The channel ended, with reason NULL, or broke the protocol, with a static text that says how: the worker is
+     * dead or must die. */
     void (*on_lost)(struct azfn__worker_process *worker, const char *reason, void *user_data);
     void *user_data;
 };
@@ -50,10 +51,13 @@ AZFN_MUST_USE enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct
                                                          const struct azfn__worker_process_callbacks *callbacks,
                                                          struct azfn__worker_process **out_worker);
 
-/* Sends a frame without payload. One that can't be sent is for a worker that is about to be found dead. */
+/* Sends a frame without payload. One that can't be sent at once is for a worker that does not read any more. */
 void azfn__worker_process_send(struct azfn__worker_process *worker, enum azfn__frame_type type);
 
-/* After its end was reported: reads what it had still printed, then frees it on a later tick. */
+/* After its end was reported: takes the frames that it had still sent, so that it is judged by all it said. */
+void azfn__worker_process_read_rest(struct azfn__worker_process *worker);
+
+/* Reads what it had still printed, then frees it on a later tick. */
 void azfn__worker_process_close(struct azfn__worker_process *worker);
 
 #endif

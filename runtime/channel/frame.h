@@ -19,7 +19,6 @@ enum azfn__frame_type {
     AZFN__FRAME_FAULT = 2,    /* one text: why it can't serve; it ends after this */
     AZFN__FRAME_LOG = 3,      /* level (1 byte: enum azfn_log_level), then event, function, invocation id, text */
     AZFN__FRAME_ACCEPTED = 4, /* no payload: draining, and nothing is left in the listening socket's queue */
-    AZFN__FRAME_DRAINED = 5,  /* no payload: nothing is in flight any more; it ends after this */
     /* broker to worker */
     AZFN__FRAME_DRAIN = 64,   /* no payload: accept no more, finish what is in flight, end */
 };

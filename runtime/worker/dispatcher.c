@@ -7,8 +7,9 @@
 
 /* Kept for the next requests; the rest goes back to malloc. */
 #define MAX_FREE 64
+#define MAX_QUERY_PARAMETERS 512
 /* How many answers that came too late are still recognised as such. */
-#define MAX_LOST 256
+#define MAX_LOST 1024
 #define FULL "the function's maxConcurrent is reached"
 
 static void on_deadline_timer(uv_timer_t *timer);
@@ -76,6 +77,8 @@ struct azfn_invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispat
         dispatcher->free = invocation->newer;
         dispatcher->free_count--;
         invocation->newer = NULL;
+        invocation->function = NULL;
+        invocation->state = AZFN__INVOCATION_RECEIVING;
         return invocation;
     }
     invocation = malloc(sizeof(*invocation));
@@ -98,9 +101,10 @@ static void recycle(struct azfn__dispatcher *dispatcher, struct azfn_invocation 
     dispatcher->free_count++;
 }
 
+/* Its function may still hold it, so it stays recognisable; its memory is gone. */
 static void keep_lost(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
 {
-    invocation->newer = NULL;
+    azfn__invocation_shed(invocation);
     if (dispatcher->newest_lost) {
         dispatcher->newest_lost->newer = invocation;
     } else {
@@ -148,6 +152,16 @@ static bool is_full(const struct azfn__dispatcher_function *function)
     return function->in_flight >= function->config->max_concurrent;
 }
 
+/* Comparing their names with each other is quadratic. */
+static bool has_too_many_parameters(struct azfn_span query)
+{
+    size_t count = 1;
+    for (size_t i = 0; query.length > MAX_QUERY_PARAMETERS && i < query.length; i++) {
+        count += query.data[i] == '&';
+    }
+    return count > MAX_QUERY_PARAMETERS;
+}
+
 struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *dispatcher,
                                                       struct azfn_invocation *invocation)
 {
@@ -174,6 +188,9 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
     case AZFN__ROUTER_FORWARDED:
         invocation->mode = AZFN__MODE_FORWARDED;
         break;
+    }
+    if (has_too_many_parameters(invocation->request.query)) {
+        return (struct azfn__dispatch_decision){.status = 400, .reason = "the query has more than 512 parameters"};
     }
     invocation->function = state_of(dispatcher, found.function);
     if (is_full(invocation->function)) {

@@ -129,10 +129,11 @@ static void finish_exchange(struct azfn__http_connection *connection)
     }
 }
 
-struct pending_write {
-    uv_write_t request;
-    struct azfn__http_connection *connection;
-};
+static void log_lost_answer(struct azfn__http_connection *connection)
+{
+    azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_ERROR, NULL,
+                         AZFN__SPAN("the answer was lost: no memory for it"));
+}
 
 static void on_written(uv_write_t *request, int status)
 {
@@ -160,6 +161,7 @@ static void write_rest(struct azfn__http_connection *connection, struct azfn_spa
     uv_write_t *request = malloc(sizeof(*request));
     if (!request || out->has_failed) {
         free(request);
+        log_lost_answer(connection);
         close_connection(connection);
         return;
     }
@@ -208,6 +210,7 @@ static void on_respond(struct azfn_invocation *invocation, const struct azfn__ht
         body = azfn__span("", 0);
     }
     if (invocation->head.has_failed) {
+        log_lost_answer(connection);
         close_connection(connection);
         return;
     }
@@ -270,8 +273,10 @@ static bool take_head(struct azfn__http_connection *connection)
     if (invocation->request.expects_continue && invocation->request.has_body && invocation->request.minor_version > 0 &&
         invocation->request.content_length <= decision.max_body_bytes) {
         uv_buf_t part = buffer_of(go_on);
-        if (uv_try_write((uv_stream_t *)&connection->tcp, &part, 1) != (int)part.len) {
-            close_connection(connection); /* a fresh answer of 25 bytes that does not fit: the client is gone */
+        int written = uv_try_write((uv_stream_t *)&connection->tcp, &part, 1);
+        /* where nothing fits, the client sends the body after a while all the same; half a line can't be mended */
+        if (written != UV_EAGAIN && written != (int)part.len) {
+            close_connection(connection);
             return false;
         }
     }

@@ -3,11 +3,15 @@
 #include "base/span.h"
 #include "worker/http_connection.h"
 
-#include <stdio.h>
+#include <sys/resource.h>
 
 #define BACKLOG 4096
 #define QUIET_MS 250
+/* Those of the loop, the channel and libraries. */
+#define OTHER_DESCRIPTORS 32
 #define QUEUE_COUNT 4
+/* The rest of an iteration of the loop, and a whole one in which nothing came. */
+#define DRAIN_TURNS 2
 
 const struct azfn__http_server_limits azfn__http_server_default_limits = {
     .parser = {.target_bytes = 16 << 10, .header_bytes = 64 << 10, .header_count = 128},
@@ -90,27 +94,40 @@ void azfn__http_server_wait_turn(struct azfn__http_server *server, struct azfn__
     }
 }
 
-static void log_not_taken(struct azfn__http_server *server, const char *reason)
+static void log_limit(struct azfn__http_server *server, const char *text)
 {
-    char text[96];
-    int length = snprintf(text, sizeof(text), "a connection could not be taken: %s", reason);
     azfn__dispatcher_log(server->dispatcher, NULL, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:connections",
-                         azfn__span(text, length > 0 ? (size_t)length : 0));
+                         azfn_span_of(text));
 }
 
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct azfn__http_server *server = stream->data;
     if (status != 0) {
-        log_not_taken(server, uv_strerror(status));
+        log_limit(server, "a connection could not be taken: the system refused");
         return;
     }
+    if (server->drain_turns > 0) {
+        server->drain_turns = DRAIN_TURNS; /* newer libuv takes one connection a turn */
+    }
     if (server->connection_count >= server->limits.connections && server->queues.idle.oldest) {
+        log_limit(server, "the limit of connections is reached: the one that was idle longest is closed");
         azfn__http_connection_expire(azfn__http_connection_of(server->queues.idle.oldest));
     }
     if (azfn__http_connection_accept(server) != AZFN_OK) {
-        log_not_taken(server, "too many, or no memory");
+        log_limit(server, "a connection could not be taken: too many are busy, or no memory");
     }
+}
+
+/* Our own limit, with its event, has to come before the system's. */
+static uint32_t possible_connections(uint32_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return wanted;
+    }
+    rlim_t possible = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS : limit.rlim_cur / 2;
+    return possible < wanted ? (uint32_t)possible : wanted;
 }
 
 enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loop_t *loop, int fd,
@@ -118,6 +135,7 @@ enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loo
                                         const struct azfn__http_server_limits *limits, int *out_status)
 {
     *server = (struct azfn__http_server){.loop = loop, .dispatcher = dispatcher, .limits = *limits};
+    server->limits.connections = possible_connections(limits->connections);
     server->queues.idle.time_ms = limits->idle_ms;
     server->queues.receiving.time_ms = limits->receiving_ms;
     server->queues.sending.time_ms = limits->sending_ms;
@@ -141,7 +159,8 @@ enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loo
 static void on_quiet(uv_timer_t *timer)
 {
     struct azfn__http_server *server = timer->data;
-    if (server->exchange_count == 0 && !server->queues.receiving.oldest) {
+    /* also functions whose caller has gone: what they do besides answering is not to be cut short */
+    if (server->exchange_count == 0 && server->dispatcher->in_flight == 0 && !server->queues.receiving.oldest) {
         server->on_drained(server->user_data);
     } else {
         uv_timer_start(timer, on_quiet, QUIET_MS, 0);
@@ -155,7 +174,7 @@ void azfn__http_server_note_activity(struct azfn__http_server *server)
     }
 }
 
-/* The loop polls once more with what was in the queue when the drain began: then it is empty. */
+/* The loop polls until nothing has come in a whole iteration: then the socket's queue is empty. */
 static void on_accepted_check(uv_check_t *handle)
 {
     struct azfn__http_server *server = handle->data;
@@ -175,7 +194,7 @@ void azfn__http_server_drain(struct azfn__http_server *server, void (*on_accepte
         return;
     }
     server->is_draining = true;
-    server->drain_turns = 2; /* the rest of this iteration, and a whole one */
+    server->drain_turns = DRAIN_TURNS;
     server->on_accepted = on_accepted;
     server->on_drained = on_drained;
     server->user_data = user_data;

@@ -68,7 +68,7 @@ void azfn__http_server_await(struct azfn__http_server *server, struct azfn__dead
                              struct azfn__deadline_link *link);
 /* For connections: azfn__http_connection_turn() is called on the loop's next iteration. */
 void azfn__http_server_wait_turn(struct azfn__http_server *server, struct azfn__http_connection *connection);
-/* For connections: a request begins, or an exchange has ended. */
+/* For connections: an exchange has ended. */
 void azfn__http_server_note_activity(struct azfn__http_server *server);
 
 #endif

@@ -41,6 +41,8 @@ void azfn__invocation_reset(struct azfn_invocation *invocation)
     azfn__buffer_reset(&invocation->head, KEPT_BYTES);
     azfn__buffer_reset(&invocation->out, KEPT_BYTES);
     struct azfn_invocation kept = {.dispatcher = invocation->dispatcher,
+                                   .function = invocation->function,
+                                   .state = AZFN__INVOCATION_ANSWERED,
                                    .arena = invocation->arena,
                                    .message = invocation->message,
                                    .header_lines = invocation->header_lines,
@@ -48,6 +50,12 @@ void azfn__invocation_reset(struct azfn_invocation *invocation)
                                    .head = invocation->head,
                                    .out = invocation->out};
     *invocation = kept;
+}
+
+void azfn__invocation_shed(struct azfn_invocation *invocation)
+{
+    azfn__invocation_clean_up(invocation);
+    azfn__invocation_reset(invocation);
 }
 
 void azfn__invocation_clean_up(struct azfn_invocation *invocation)

@@ -92,8 +92,11 @@ struct azfn_invocation {
 
 /* Makes an invocation usable, once. */
 void azfn__invocation_init(struct azfn_invocation *invocation, struct azfn__dispatcher *dispatcher);
-/* Wipes it for the next event. */
+/* Wipes it for the next event. Until it is acquired again it counts as answered, and still knows its function:
+ * one that has answered may yet call it. */
 void azfn__invocation_reset(struct azfn_invocation *invocation);
+/* The same, and gives all its memory back. */
+void azfn__invocation_shed(struct azfn_invocation *invocation);
 void azfn__invocation_clean_up(struct azfn_invocation *invocation);
 
 /* Remembers why the answer can't be what the function asked for; the first one counts. Returns error. */

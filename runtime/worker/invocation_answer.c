@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define LOG_TEXT_MAX_BYTES ((size_t)4 << 10)
+#define CONTENT_TYPE_MAX_BYTES ((size_t)256)
 #define DEFAULT_CONTENT_TYPE AZFN__SPAN("text/plain; charset=utf-8")
 
 static bool is_enveloped(const struct azfn_invocation *invocation)
@@ -94,7 +95,7 @@ static enum azfn_error check_reply(struct azfn_invocation *invocation, int statu
     if (body.length > AZFN__ANSWER_MAX_BYTES) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of the body");
     }
-    if (!azfn__http_header_value_is_valid(content_type)) {
+    if (content_type.length > CONTENT_TYPE_MAX_BYTES || !azfn__http_header_value_is_valid(content_type)) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "the content type");
     }
     if (is_enveloped(invocation) && !azfn__span_is_utf8(body)) {
@@ -108,10 +109,19 @@ static enum azfn_error check_reply(struct azfn_invocation *invocation, int statu
     return invocation->refusal;
 }
 
+/* One that was answered before may be another caller's by now: nothing of it is looked at. */
+static bool may_answer(struct azfn_invocation *invocation)
+{
+    return invocation->state == AZFN__INVOCATION_RUNNING || azfn__dispatcher_finish(invocation);
+}
+
 enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, const char *content_type,
                                 struct azfn_span body)
 {
     struct azfn_span type = content_type ? azfn_span_of(content_type) : DEFAULT_CONTENT_TYPE;
+    if (!may_answer(invocation)) {
+        return AZFN_ERROR_STATE;
+    }
     body = azfn_span_is_present(body) ? body : azfn__span("", 0);
     enum azfn_error error = check_reply(invocation, status, type, body);
     if (!azfn__dispatcher_finish(invocation)) {
@@ -138,6 +148,9 @@ enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, 
 
 enum azfn_error azfn_succeed(struct azfn_invocation *invocation)
 {
+    if (!may_answer(invocation)) {
+        return AZFN_ERROR_STATE;
+    }
     const struct azfn__config_function *function = invocation->function->config;
     if (function->trigger == AZFN__TRIGGER_HTTP && function->http_output) {
         return azfn_http_reply(invocation, 204, NULL, azfn__span("", 0));
@@ -295,6 +308,18 @@ void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, con
     azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, azfn__span(text + mark, used - mark));
 }
 
+static enum azfn_log_level take_level_mark(struct azfn_span *text)
+{
+    for (int level = AZFN_LOG_ERROR; level > AZFN_LOG_INFORMATION; level--) {
+        struct azfn_span mark = azfn_span_of(level_marks[level]);
+        if (azfn__span_starts_with(*text, mark)) {
+            *text = azfn__span_from(*text, mark.length);
+            return (enum azfn_log_level)level;
+        }
+    }
+    return AZFN_LOG_INFORMATION;
+}
+
 void azfn__invocation_flush_logs(struct azfn_invocation *invocation)
 {
     struct azfn_span rest = azfn__buffer_span(&invocation->logs);
@@ -305,7 +330,8 @@ void azfn__invocation_flush_logs(struct azfn_invocation *invocation)
             end += rest.data[end] == '\\' ? 2 : 1;
         }
         struct azfn_span text = azfn__envelope_string(azfn__span(rest.data, end + 1), &invocation->arena);
-        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_INFORMATION, NULL, text);
+        enum azfn_log_level level = take_level_mark(&text);
+        azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, text);
         rest = azfn__span_from(rest, end + 2);
     }
     azfn__buffer_reset(&invocation->logs, 0);

@@ -84,18 +84,43 @@ static struct azfn_span join(struct azfn_invocation *invocation, struct azfn_spa
     return text ? azfn__span(text, length) : a;
 }
 
-/* The host joins what comes twice; a request that it has not rebuilt (proxying) still has it twice. */
-static void add_query(struct list_maker *maker, struct azfn_span name, struct azfn_span value)
+/* The values of all items from index on that have its name, joined with a comma; they are taken off the list. */
+static struct azfn_span join_repeats(struct list_maker *maker, size_t index)
 {
-    for (size_t i = 0; i < maker->count; i++) {
-        if (azfn__span_equal_ignore_case(maker->items[i].name, name)) {
-            maker->items[i].value = join(maker->invocation, maker->items[i].value, AZFN__SPAN(","), value);
-            return;
+    struct azfn__http_header *items = maker->items;
+    size_t length = items[index].value.length;
+    size_t repeats = 0;
+    for (size_t i = index + 1; i < maker->count; i++) {
+        if (azfn__span_equal_ignore_case(items[i].name, items[index].name)) {
+            length += 1 + items[i].value.length;
+            repeats++;
         }
     }
-    add(maker, name, value);
+    char *text = repeats > 0 ? azfn_alloc(maker->invocation, length) : NULL;
+    if (!text) {
+        return items[index].value;
+    }
+    size_t used = 0;
+    size_t kept = index + 1;
+    for (size_t i = index; i < maker->count; i++) {
+        if (i > index && !azfn__span_equal_ignore_case(items[i].name, items[index].name)) {
+            items[kept++] = items[i];
+            continue;
+        }
+        if (i > index) {
+            text[used++] = ',';
+        }
+        if (items[i].value.length > 0) {
+            memcpy(text + used, items[i].value.data, items[i].value.length);
+            used += items[i].value.length;
+        }
+    }
+    maker->count = kept;
+    return azfn__span(text, used);
 }
 
+/* The host joins what comes twice; a request that it has not rebuilt (proxying) still has it twice. How many there
+ * are was limited when the request was routed. */
 static void make_forwarded_query(struct list_maker *maker, struct azfn_span rest)
 {
     while (rest.length > 0) {
@@ -104,10 +129,13 @@ static void make_forwarded_query(struct list_maker *maker, struct azfn_span rest
         const char *equals = pair.length > 0 ? memchr(pair.data, '=', pair.length) : NULL;
         size_t name_length = equals ? (size_t)(equals - pair.data) : pair.length;
         if (pair.length > 0) {
-            add_query(maker, decode_query_part(maker->invocation, azfn__span(pair.data, name_length)),
-                      decode_query_part(maker->invocation, azfn__span_from(pair, name_length + (equals ? 1 : 0))));
+            add(maker, decode_query_part(maker->invocation, azfn__span(pair.data, name_length)),
+                decode_query_part(maker->invocation, azfn__span_from(pair, name_length + (equals ? 1 : 0))));
         }
         rest = azfn__span_from(rest, pair.length + 1);
+    }
+    for (size_t i = 0; i < maker->count; i++) {
+        maker->items[i].value = join_repeats(maker, i);
     }
 }
 

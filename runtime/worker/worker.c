@@ -52,7 +52,6 @@ static void on_accepted(void *user_data)
 static void on_drained(void *user_data)
 {
     struct worker *worker = user_data;
-    azfn__broker_client_send(&worker->broker, AZFN__FRAME_DRAINED, azfn__span("", 0));
     worker->exit_code = 0;
     uv_stop(&worker->loop);
 }
@@ -82,6 +81,12 @@ static bool prepare_process(void)
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
+    /* a child of a function must not get hold of them */
+    for (int fd = AZFN__WORKER_LISTENER; fd < AZFN__WORKER_DESCRIPTOR_END; fd++) {
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+            return false;
+        }
+    }
     return azfn__privileges_forbid_dumps() == AZFN_OK;
 }
 
@@ -126,6 +131,7 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
     }
     azfn__broker_client_send(&worker->broker, AZFN__FRAME_READY, azfn__span("", 0));
     uv_run(&worker->loop, UV_RUN_DEFAULT);
+    azfn__dispatcher_clean_up(&worker->dispatcher);
     return true;
 }
 

@@ -10,7 +10,7 @@ import unittest
 
 import probe
 from azfn_local.wire import WireError, read_response
-from probe import Roles, ask, wait_until
+from probe import Process, Roles, ask, wait_until
 
 ANY_USER = 61799  # an ordinary user for tests that start as root; no account is needed
 HELLO = b"GET /api/hello/Ada HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -144,6 +144,18 @@ class Separation(probe.TestCase):
             for process in Roles(handler.pid).all():
                 # the files in /proc of a process that is not dumpable belong to root
                 self.assertEqual(os.stat(process.folder / "mem").st_uid, 0, process.name())
+                self.assertEqual(process.status()["NoNewPrivs"], ["1"], process.name())
+
+    def test_careless_parents_do_no_harm(self):
+        def be_careless():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1})
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            os.close(0)
+
+        with self.probe_app(handler_options={"preexec_fn": be_careless}) as handler:
+            self.assertEqual(handler.request(ask("reply")).status, 200)
+            self.assertEqual(Process(handler.pid).descriptors()[0], "/dev/null")
+            self.assertEqual(handler.terminate(), 0)
 
     @unittest.skipUnless(probe.IS_ROOT, "needs root")
     def test_the_users_of_azfn_json_are_taken(self):

@@ -215,7 +215,7 @@ static void a_worker_that_floods_is_limited_and_the_count_is_told(void **state)
     struct fixture fixture;
     uint64_t dropped;
     set_up(&fixture);
-    fixture.sink.tokens = 10;
+    fixture.sink.buckets[AZFN__LOG_CLASS_PRINTED].tokens = 10;
     for (size_t i = 0; i < 500; i++) {
         write_line(&fixture, AZFN_LOG_INFORMATION, AZFN__ORIGIN_WORKER_STDERR, "flood");
         read_some(&fixture, 0);
@@ -229,6 +229,28 @@ static void a_worker_that_floods_is_limited_and_the_count_is_told(void **state)
     read_some(&fixture, 1);
     assert_int_equal(count_lines(&fixture, 1, &dropped), 1);
     assert_int_equal(count + dropped, 500);
+    clean_up(&fixture);
+}
+
+static void a_flood_of_events_hides_no_line_of_a_function(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    uint64_t dropped;
+    set_up(&fixture);
+    fixture.sink.buckets[AZFN__LOG_CLASS_EVENT].tokens = 0;
+    for (size_t i = 0; i < 100; i++) {
+        azfn__log_sink_write(&fixture.sink, (struct azfn__log_entry){.level = AZFN_LOG_INFORMATION,
+                                                                     .origin = AZFN__ORIGIN_WORKER,
+                                                                     .event = AZFN__SPAN("input_validation_fail:route"),
+                                                                     .description = AZFN__SPAN("404")});
+    }
+    assert_true(fixture.sink.dropped > 0);
+    for (size_t i = 0; i < 100; i++) {
+        write_line(&fixture, AZFN_LOG_ERROR, AZFN__ORIGIN_WORKER, "a function says");
+    }
+    read_some(&fixture, 1);
+    assert_int_equal(count_lines(&fixture, 1, &dropped), 100);
     clean_up(&fixture);
 }
 
@@ -253,12 +275,12 @@ static void the_time_between_two_tokens_is_not_forgotten(void **state)
     struct fixture fixture;
     set_up(&fixture);
     /* a token is worth 5 ms: asking every 9 ms must not give one in 9 */
-    fixture.sink.tokens = 0;
-    fixture.sink.refilled_ms -= 9;
-    uint64_t start = fixture.sink.refilled_ms;
+    fixture.sink.buckets[AZFN__LOG_CLASS_FUNCTION].tokens = 0;
+    fixture.sink.buckets[AZFN__LOG_CLASS_FUNCTION].refilled_ms -= 9;
+    uint64_t start = fixture.sink.buckets[AZFN__LOG_CLASS_FUNCTION].refilled_ms;
     write_line(&fixture, AZFN_LOG_INFORMATION, AZFN__ORIGIN_WORKER, "x");
-    assert_true(fixture.sink.refilled_ms > start);
-    assert_int_equal((fixture.sink.refilled_ms - start) % (1000 / AZFN__LOG_RATE_PER_S), 0);
+    assert_true(fixture.sink.buckets[AZFN__LOG_CLASS_FUNCTION].refilled_ms > start);
+    assert_int_equal((fixture.sink.buckets[AZFN__LOG_CLASS_FUNCTION].refilled_ms - start) % (1000 / AZFN__LOG_RATE_PER_S), 0);
     clean_up(&fixture);
 }
 
@@ -269,7 +291,7 @@ static void what_is_dropped_is_told_a_moment_later(void **state)
     uint64_t dropped;
     set_up(&fixture);
     attach(&fixture);
-    fixture.sink.tokens = 0;
+    fixture.sink.buckets[AZFN__LOG_CLASS_FUNCTION].tokens = 0;
     while (fixture.sink.dropped < 3) {
         write_line(&fixture, AZFN_LOG_INFORMATION, AZFN__ORIGIN_WORKER, "x");
     }
@@ -289,7 +311,7 @@ static void what_was_dropped_before_there_was_a_loop_is_told_too(void **state)
     struct fixture fixture;
     uint64_t dropped;
     set_up(&fixture);
-    fixture.sink.tokens = 0;
+    fixture.sink.buckets[AZFN__LOG_CLASS_FUNCTION].tokens = 0;
     while (fixture.sink.dropped < 3) {
         write_line(&fixture, AZFN_LOG_INFORMATION, AZFN__ORIGIN_WORKER, "x");
     }
@@ -456,6 +478,7 @@ int main(void)
         cmocka_unit_test(a_line_carries_the_apps_name_and_the_time),
         cmocka_unit_test(a_line_of_the_brokers_own_is_cut_at_its_buffer),
         cmocka_unit_test(a_worker_that_floods_is_limited_and_the_count_is_told),
+        cmocka_unit_test(a_flood_of_events_hides_no_line_of_a_function),
         cmocka_unit_test(a_burst_is_taken_whole),
         cmocka_unit_test(the_time_between_two_tokens_is_not_forgotten),
         cmocka_unit_test(what_is_dropped_is_told_a_moment_later),
