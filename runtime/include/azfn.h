@@ -140,6 +140,10 @@ struct azfn_span azfn_input_json(struct azfn_invocation *invocation, const char 
 struct azfn_span azfn_metadata(struct azfn_invocation *invocation, const char *name);
 struct azfn_span azfn_metadata_json(struct azfn_invocation *invocation, const char *name);
 
+/* The bytes of a value that the host sends as base64: a blob, a message whose binding has dataType binary. Absent
+ * when it is not base64; an absent or empty value gives what azfn_input() gives. */
+struct azfn_span azfn_input_bytes(struct azfn_invocation *invocation, const char *name);
+
 /* JSON. A span is looked into where it lies; a tree is made only where it is asked for. */
 
 /* json itself when it is exactly one JSON text (RFC 8259, UTF-8), absent otherwise. */
@@ -197,6 +201,12 @@ void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, con
 typedef void azfn_on_elapsed_fn(struct azfn_invocation *invocation, void *user_data);
 AZFN_MUST_USE enum azfn_error azfn_delay(struct azfn_invocation *invocation, uint32_t delay_ms,
                                          azfn_on_elapsed_fn *on_elapsed, void *user_data);
+
+/* Calls on_cancelled once, on a later turn of the loop, when nobody waits for the answer any more: the caller has
+ * closed the connection. The function may then stop early; it still has to answer, which goes nowhere. */
+typedef void azfn_on_cancelled_fn(struct azfn_invocation *invocation, void *user_data);
+AZFN_MUST_USE enum azfn_error azfn_on_cancelled(struct azfn_invocation *invocation, azfn_on_cancelled_fn *on_cancelled,
+                                                void *user_data);
 
 #ifdef __cplusplus
 }

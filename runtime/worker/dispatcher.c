@@ -326,6 +326,15 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invoc
     azfn__dispatcher_call(invocation, registered->handler, registered->user_data);
 }
 
+void azfn__dispatcher_cancel(struct azfn_invocation *invocation)
+{
+    azfn_on_cancelled_fn *on_cancelled = invocation->on_cancelled;
+    if (invocation->state == AZFN__INVOCATION_RUNNING && on_cancelled) {
+        invocation->on_cancelled = NULL;
+        azfn__dispatcher_call(invocation, on_cancelled, invocation->on_cancelled_data);
+    }
+}
+
 void azfn__dispatcher_abandon(struct azfn_invocation *invocation)
 {
     invocation->respond = NULL;

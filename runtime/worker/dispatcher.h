@@ -65,7 +65,10 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
  * this returns. */
 void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation,
                           azfn__respond_fn *respond, void *respond_context);
-/* Nobody waits for the answer any more: it will be thrown away. */
+/* The caller has gone, as far as can be seen: tells the function, once. Not to be called from within a call of the
+ * function's code. The answer may still be sent. */
+void azfn__dispatcher_cancel(struct azfn_invocation *invocation);
+/* Nobody can get the answer any more: it will be thrown away. */
 void azfn__dispatcher_abandon(struct azfn_invocation *invocation);
 
 /* The function has answered: takes it off the running ones. False when it had been answered for already. */

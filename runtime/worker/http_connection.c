@@ -400,6 +400,24 @@ void azfn__http_connection_turn(struct azfn__http_connection *connection)
     azfn__buffer_clean_up(&ahead);
 }
 
+static void cancel(const struct azfn__http_connection *connection)
+{
+    if (connection->invocation) {
+        azfn__dispatcher_cancel(connection->invocation);
+    }
+}
+
+/* The function is told after the connection has let go of its invocation, which it may answer at once. */
+static void abort_connection(struct azfn__http_connection *connection)
+{
+    struct azfn_invocation *invocation = connection->invocation;
+    bool is_running = invocation && invocation->state == AZFN__INVOCATION_RUNNING;
+    close_connection(connection);
+    if (is_running) {
+        azfn__dispatcher_cancel(invocation);
+    }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct azfn__http_connection *connection = stream->data;
@@ -412,9 +430,10 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
             close_connection(connection);
         }
     } else if (count == UV_EOF && (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->ahead.length > 0)) {
-        connection->has_ended = true; /* it may still want its answers */
+        connection->has_ended = true; /* the host's way to give up; another client may still want its answers */
+        cancel(connection);
     } else if (count < 0) {
-        close_connection(connection);
+        abort_connection(connection);
     } else if (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->is_waiting) {
         keep_ahead(connection, buffer->base, (size_t)count);
     } else {

@@ -164,6 +164,17 @@ enum azfn_error azfn_delay(struct azfn_invocation *invocation, uint32_t delay_ms
     return uv_timer_start(&delay->timer, on_delay_timer, delay_ms, 0) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
 
+enum azfn_error azfn_on_cancelled(struct azfn_invocation *invocation, azfn_on_cancelled_fn *on_cancelled,
+                                  void *user_data)
+{
+    if (invocation->state != AZFN__INVOCATION_RUNNING) {
+        return AZFN_ERROR_STATE;
+    }
+    invocation->on_cancelled = on_cancelled;
+    invocation->on_cancelled_data = user_data;
+    return AZFN_OK;
+}
+
 void azfn__invocation_stop_delays(struct azfn_invocation *invocation)
 {
     while (invocation->delays) {

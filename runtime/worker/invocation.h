@@ -82,6 +82,8 @@ struct azfn_invocation {
     void *respond_context;
 
     struct azfn__delay *delays;
+    azfn_on_cancelled_fn *on_cancelled; /* NULL: the function does not care, or was told */
+    void *on_cancelled_data;
     uint64_t deadline_ms;     /* uv_now() */
     bool is_in_call;          /* a function's code is on the stack: not to be freed */
     bool is_released;         /* to be freed once it is not in a call */

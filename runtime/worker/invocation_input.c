@@ -22,6 +22,12 @@ struct azfn_span azfn_input_json(struct azfn_invocation *invocation, const char 
     return azfn__envelope_json(input_value(invocation, name), &invocation->arena);
 }
 
+struct azfn_span azfn_input_bytes(struct azfn_invocation *invocation, const char *name)
+{
+    struct azfn_span text = azfn_input(invocation, name);
+    return text.length > 0 ? azfn__envelope_base64(text, &invocation->arena) : text;
+}
+
 struct azfn_span azfn_metadata(struct azfn_invocation *invocation, const char *name)
 {
     return azfn__envelope_text(azfn__json_member(invocation->envelope.metadata, azfn_span_of(name)),

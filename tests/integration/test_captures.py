@@ -120,6 +120,9 @@ class Captures(probe.TestCase):
             seen[key] = seen.get(key, "") + piece.strip('"')
         trigger = next(b["name"] for b in function["bindings"] if b["type"].lower().endswith("trigger"))
         self.check_decoded(seen["input"], data[trigger])
+        is_binary = any(b["type"] == "blobTrigger" or b.get("dataType") == "binary" for b in function["bindings"][:1])
+        if is_binary:
+            self.assertEqual(bytes.fromhex(seen["bytes"]), base64.b64decode(data[trigger]))
         for key in ("Id", "DequeueCount", "PopReceipt", "InsertionTime", "sys", "RetryContext", "input"):
             self.check_decoded(seen["meta." + key], metadata.get(key))
 

@@ -1,6 +1,8 @@
 """The HTTP server as a client sees it: what it serves, and what it refuses with which status."""
 
 import json
+import socket
+import struct
 import threading
 import time
 import unittest
@@ -182,6 +184,16 @@ class Http(probe.TestCase):
             half.sendall(b"POST /api/HttpEnv HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
             half.close()
         self.assertEqual(self.send(ask("delay=60 body=served reply"))[0].body, b"served")
+
+    def test_a_function_is_told_when_its_caller_has_gone(self):
+        for how in ("close", "reset"):
+            leaving = self.connect(self.shared)
+            leaving.sendall(ask(f"watch print=watches-{how} delay=60000 reply").replace(b"ask-1", how.encode()))
+            self.shared.wait_for_line(f"watches-{how}")
+            if how == "reset":
+                leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            leaving.close()
+            self.shared.wait_for_line(f"cancelled {how}")
 
     def test_a_client_that_closes_its_side_still_gets_its_answer(self):
         connection = self.connect(self.shared)

@@ -101,7 +101,7 @@ class Separation(probe.TestCase):
         self.assertTrue(worker[1].startswith("pipe:") and worker[2].startswith("pipe:"))
         self.assertTrue(worker[3].startswith("socket:") and worker[4].startswith("socket:"))
         for target in own.values():  # the event loop's
-            self.assertRegex(target, r"^(anon_inode:\[event(poll|fd)\]|pipe:\[\d+\]|/dev/null|socket:\[\d+\])$")
+            self.assertRegex(target, r"^(anon_inode:\[(eventpoll|eventfd|io_uring)\]|pipe:\[\d+\]|/dev/null|socket:\[\d+\])$")
         # one connection: that of the readiness check, which the host keeps
         self.assertLessEqual(sum(target.startswith("socket:") for target in own.values()), 1)
         self.assertEqual([roles.launcher.descriptors()[number] for number in (0, 1, 2)], ["/dev/null"] * 3)

@@ -3,6 +3,7 @@
  *
  *   status=N  body=TEXT  type=TEXT  header=Name:value   what the reply will have ("\r", "\n", "\xHH" are bytes)
  *   reply  succeed  fail  never  twice                  how it answers
+ *   watch                                               succeeds, and prints, when the caller has gone
  *   delay=MS                                            the words behind it come later, from a callback
  *   big=N                                               a body of N bytes
  *   print=TEXT  complain=TEXT                           on stdout, on stderr
@@ -24,6 +25,14 @@ struct ask {
 };
 
 static void go_on(struct azfn_invocation *invocation, void *user_data);
+
+static void on_cancelled(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    printf("cancelled %.*s\n", AZFN_SPAN_ARGS(azfn_invocation_id(invocation)));
+    fflush(stdout);
+    azfn_succeed(invocation);
+}
 
 static struct azfn_span next_word(struct azfn_span *words)
 {
@@ -123,6 +132,8 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         spin(number);
     } else if (azfn_span_equals(name, "delay")) {
         return azfn_delay(invocation, (uint32_t)number, go_on, ask) != AZFN_OK;
+    } else if (azfn_span_equals(name, "watch")) {
+        return azfn_on_cancelled(invocation, on_cancelled, NULL) == AZFN_OK;
     } else if (azfn_span_equals(name, "never")) {
         return false;
     } else if (azfn_span_equals(name, "succeed")) {

@@ -114,6 +114,7 @@ void probe_event(struct azfn_invocation *invocation, void *user_data)
     log_pieces(invocation, "id", azfn_invocation_id(invocation));
     log_pieces(invocation, "input", azfn_input(invocation, NULL));
     log_pieces(invocation, "json", azfn_input_json(invocation, NULL));
+    log_pieces(invocation, "bytes", azfn_input_bytes(invocation, NULL));
     for (size_t i = 0; i < sizeof(metadata) / sizeof(metadata[0]); i++) {
         struct azfn_span name = azfn_format(invocation, "meta.%s", metadata[i]);
         log_pieces(invocation, name.data, azfn_metadata(invocation, metadata[i]));
