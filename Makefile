@@ -1,5 +1,5 @@
 # Thin aliases; the work is CMake's, with the presets of CMakePresets.json.
-.PHONY: build app run demo test lint fuzz clean setup
+.PHONY: build app run demo test bench lint fuzz clean setup
 
 PRESET ?= release
 TIME ?= 30
@@ -21,6 +21,14 @@ demo: app
 
 test: build
 	ctest --preset $(PRESET) -j 2
+
+# start-up, memory and CPU per request, beside a minimal epoll server
+bench:
+	tools/setup.sh build bench
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target handler default_app minimal_server
+	python3 tests/bench/startup.py build/$(PRESET)
+	python3 tests/bench/throughput.py build/$(PRESET)
 
 lint:
 	tools/setup.sh check

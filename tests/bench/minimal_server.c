@@ -28,10 +28,25 @@ static int listen_on(uint16_t port)
     return fd;
 }
 
-/* The head of a request ends with an empty line; its body, where it has one, comes in the same read here. */
-static int is_complete(const char *data, size_t length)
+/* How many bytes of a body each connection still has to send. */
+static size_t missing[1 << 16];
+
+/* Whether this read ends a request: its head, and a Content-Length if there is one. */
+static int ends_request(int fd, const char *data, size_t length)
 {
-    return length >= 4 && memmem(data, length, "\r\n\r\n", 4) != NULL;
+    if (missing[fd] > 0) {
+        missing[fd] -= length < missing[fd] ? length : missing[fd];
+        return missing[fd] == 0;
+    }
+    const char *end = memmem(data, length, "\r\n\r\n", 4);
+    if (!end) {
+        return 0;
+    }
+    size_t head = (size_t)(end - data) + 4;
+    const char *announced = memmem(data, head, "Content-Length: ", 16);
+    size_t body = announced ? strtoul(announced + 16, NULL, 10) : 0;
+    missing[fd] = body > length - head ? body - (length - head) : 0;
+    return missing[fd] == 0;
 }
 
 int main(int argc, char **argv)
@@ -59,12 +74,13 @@ int main(int argc, char **argv)
                 int connection = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
                 event = (struct epoll_event){.events = EPOLLIN, .data.fd = connection};
                 epoll_ctl(loop, EPOLL_CTL_ADD, connection, &event);
+                missing[connection] = 0;
                 continue;
             }
             ssize_t got = read(fd, request, sizeof(request));
             if (got <= 0) {
                 close(fd);
-            } else if (is_complete(request, (size_t)got) && write(fd, answer, (size_t)length) < 0) {
+            } else if (ends_request(fd, request, (size_t)got) && write(fd, answer, (size_t)length) < 0) {
                 close(fd);
             }
         }

@@ -78,4 +78,5 @@ def main():
     print(f"difference of the medians: {statistics.median(times['handler']) - statistics.median(times['minimal']):.2f} ms")
 
 
-main()
+if __name__ == "__main__":
+    main()
