@@ -119,14 +119,17 @@ static bool is_open(const struct azfn__config_function *function)
     return function->is_forwarded && azfn__route_has_open_param(function->route);
 }
 
-/* Another forwarded function with a stricter authLevel that a caller of open could reach: the host checks the
- * key for the route it sees, and then forwards the path that it makes of "..%5C". NULL where there is none. */
+/* Another forwarded function that a caller of open could reach without its key: the host checks the key for the route
+ * it sees, and then forwards the path that it makes of "..%5C". Keys differ from function to function, but for
+ * the admin level's. NULL where there is none. */
 static const struct azfn__config_function *find_reachable(const struct azfn__config *config,
                                                           const struct azfn__config_function *open)
 {
     for (size_t i = 0; i < config->function_count; i++) {
         const struct azfn__config_function *other = &config->functions[i];
-        if (other->is_forwarded && other->auth_level > open->auth_level && (other->methods & open->methods)) {
+        bool is_guarded = other->auth_level != AZFN__AUTH_ANONYMOUS &&
+                          !(other->auth_level == AZFN__AUTH_ADMIN && open->auth_level == AZFN__AUTH_ADMIN);
+        if (other != open && other->is_forwarded && is_guarded && (other->methods & open->methods)) {
             return other;
         }
     }
@@ -136,7 +139,7 @@ static const struct azfn__config_function *find_reachable(const struct azfn__con
 enum azfn_error azfn__config_find_weaknesses(struct azfn__config_build *build)
 {
     struct azfn__config *config = build->config;
-    struct azfn_span *found = azfn__arena_alloc(&config->arena, (config->function_count + 1) * sizeof(*found));
+    struct azfn_span *found = azfn__arena_alloc(&config->arena, (config->function_count + 2) * sizeof(*found));
     if (!found) {
         return azfn__config_refuse_memory(build->fault);
     }
@@ -155,13 +158,18 @@ enum azfn_error azfn__config_find_weaknesses(struct azfn__config_build *build)
         if (reachable) {
             found[config->weakness_count] = azfn__arena_format(
                 &config->arena,
-                "%.*s/function.json: a caller can reach the function %.*s, whose authLevel is stricter, by ..%%5C in "
-                "the route's parameter: give the parameter a constraint, or both functions the same authLevel",
+                "%.*s/function.json: a caller can reach the function %.*s without its key, by ..%%5C in the route's "
+                "parameter: give the parameter a constraint, such as {name:alpha}",
                 AZFN_SPAN_ARGS(function->name), AZFN_SPAN_ARGS(reachable->name));
             if (!azfn_span_is_present(found[config->weakness_count++])) {
                 return azfn__config_refuse_memory(build->fault);
             }
         }
+    }
+    if (config->has_forgeable_envelopes && config->is_core_tools) {
+        found[config->weakness_count++] =
+            AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT is set, so that events need not be chunked and a client could "
+                       "forge them: for development only");
     }
     return AZFN_OK;
 }

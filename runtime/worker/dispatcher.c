@@ -8,6 +8,8 @@
 /* Kept for the next requests; the rest goes back to malloc. */
 #define MAX_FREE 64
 #define MAX_QUERY_PARAMETERS 512
+#define ENVELOPE_BYTES ((uint64_t)256 << 10)
+#define ENVELOPE_FACTOR 4
 /* How many answers that came too late are still recognised as such. */
 #define MAX_LOST 1024
 #define FULL "the function's maxConcurrent is reached"
@@ -152,6 +154,27 @@ static bool is_full(const struct azfn__dispatcher_function *function)
     return function->in_flight >= function->config->max_concurrent;
 }
 
+/* An envelope has more than the body: its own members, base64 or escapes, and for JSON the properties once more in the
+ * metadata. What the function gets is held against maxBodyBytes once it is known. */
+static uint64_t wire_limit(const struct azfn_invocation *invocation)
+{
+    uint64_t limit = invocation->function->config->max_body_bytes;
+    return invocation->mode == AZFN__MODE_ENVELOPE ? ENVELOPE_BYTES + ENVELOPE_FACTOR * limit : limit;
+}
+
+/* Decodes only what could be too long. */
+static bool is_too_large(struct azfn_invocation *invocation)
+{
+    const struct azfn__config_function *config = invocation->function->config;
+    bool is_http = config->trigger == AZFN__TRIGGER_HTTP;
+    struct azfn_span raw = is_http ? invocation->envelope.body : invocation->envelope.trigger;
+    if (raw.length <= config->max_body_bytes) {
+        return false;
+    }
+    struct azfn_span value = is_http ? azfn_http_body(invocation) : azfn_input(invocation, NULL);
+    return value.length > config->max_body_bytes;
+}
+
 /* Comparing their names with each other is quadratic. */
 static bool has_too_many_parameters(struct azfn_span query)
 {
@@ -196,7 +219,7 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
     if (is_full(invocation->function)) {
         return (struct azfn__dispatch_decision){.status = 429, .reason = FULL};
     }
-    return (struct azfn__dispatch_decision){.max_body_bytes = found.function->max_body_bytes};
+    return (struct azfn__dispatch_decision){.max_body_bytes = wire_limit(invocation)};
 }
 
 static void arm_deadline_timer(struct azfn__dispatcher *dispatcher)
@@ -321,6 +344,11 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invoc
                                       azfn_error_text(error), offset));
             return;
         }
+    }
+    if (invocation->mode == AZFN__MODE_ENVELOPE && is_too_large(invocation)) {
+        refuse(invocation, 413, "input_validation_fail:envelope",
+               AZFN__SPAN("413: the body in the envelope is beyond the function's maxBodyBytes"));
+        return;
     }
     start_running(dispatcher, invocation);
     azfn__dispatcher_call(invocation, registered->handler, registered->user_data);

@@ -10,7 +10,6 @@
 /* Bytes that may come ahead of their turn. */
 #define AHEAD_MAX_BYTES ((size_t)128 << 10)
 #define AHEAD_PAUSE_BYTES ((size_t)48 << 10)
-#define LINGER_MAX_BYTES (1U << 20)
 /* Up to this size copying a body behind the head is cheaper than a second part in the system call. */
 #define COPIED_BODY_BYTES ((size_t)2 << 10)
 
@@ -92,6 +91,7 @@ static void linger(struct azfn__http_connection *connection)
     }
     enter_phase(connection, AZFN__CONNECTION_LINGERING);
     azfn__buffer_clean_up(&connection->ahead);
+    connection->linger_until_ms = uv_now(connection->server->loop) + connection->server->limits.receiving_ms;
     azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
     if (connection->is_paused) {
         connection->is_paused = false;
@@ -425,9 +425,11 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
         return;
     }
     if (connection->phase == AZFN__CONNECTION_LINGERING) {
-        connection->lingered_bytes += count > 0 ? (uint32_t)count : 0;
-        if (count < 0 || connection->lingered_bytes > LINGER_MAX_BYTES) {
+        /* the host reads an answer only after it has sent the whole body, however large */
+        if (count < 0 || uv_now(connection->server->loop) > connection->linger_until_ms) {
             close_connection(connection);
+        } else {
+            azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
         }
     } else if (count == UV_EOF && (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->ahead.length > 0)) {
         connection->has_ended = true; /* the host's way to give up; another client may still want its answers */

@@ -24,7 +24,7 @@ struct azfn__http_connection {
     struct azfn__buffer ahead;          /* bytes behind the request that is being answered */
     struct azfn__deadline_link deadline;
     struct azfn__http_connection *next_waiting;
-    uint32_t lingered_bytes;
+    uint64_t linger_until_ms;
     enum azfn__http_connection_phase phase;
     bool is_last;      /* close after this answer */
     bool is_processing;/* process() is on the stack */

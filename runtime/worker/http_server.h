@@ -19,7 +19,8 @@ struct azfn__http_server_limits {
     uint32_t idle_ms;      /* between two requests; the host closes its own after 60 to 75 s */
     uint32_t receiving_ms; /* from the first byte of a request to the last */
     uint32_t sending_ms;   /* for an answer that the client does not take at once */
-    uint32_t closing_ms;   /* how long a refused client may go on sending before the connection is cut */
+    uint32_t closing_ms;   /* a refused client that sends nothing for so long is cut off; one that sends, after
+                            * receiving_ms */
 };
 
 /* Each has the same time to live. */

@@ -213,6 +213,14 @@ class Enveloped(Answers):
             self.assertEqual(probe.exchange(self.connect(self.shared), head + body).status, 400, body[:40])
         self.shared.wait_for_line("input_validation_fail:envelope")
 
+    def test_the_limit_of_a_body_does_not_count_the_envelope_around_it(self):
+        for limit, length, status in ((0, 0, 200), (0, 1, 413), (1000, 1000, 200), (1000, 1001, 413)):
+            document = {"Data": {"req": {"Url": "http://localhost/api/x", "Method": "POST", "Query": {}, "Params": {},
+                                         "Headers": {}, "Body": "\"" * length}}, "Metadata": {"x": "y" * 2000}}
+            policy = {"functions": {"HttpEnv": {"maxBodyBytes": limit}}}
+            with self.probe_app(forwarding=False, policy=policy, functions=probe.probe_functions()) as handler:
+                self.assertEqual(handler.request(envelope("HttpEnv", document)).status, status, (limit, length))
+
     def test_a_missing_trigger_value_reaches_the_function_as_absent(self):
         response = self.shared.request(envelope("QIn", {"Data": {}}))
         self.assertIn("input null", json.loads(response.body)["Logs"])

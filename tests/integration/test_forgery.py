@@ -29,6 +29,8 @@ class Forgery(probe.TestCase):
     def test_core_tools_may_send_a_content_length(self):
         with self.probe_app(env={"FUNCTIONS_CORETOOLS_ENVIRONMENT": "true"}) as handler:
             self.assertEqual(handler.request(envelope_request(handler, "length")).status, 200)
+            line = handler.wait_for_line("FUNCTIONS_CORETOOLS_ENVIRONMENT is set")
+            self.assertEqual(line.level, "Warning")
 
     def test_without_open_routes_both_framings_are_taken(self):
         functions = probe.probe_functions()
@@ -40,9 +42,16 @@ class Forgery(probe.TestCase):
 
     def test_a_stricter_function_behind_an_open_route_is_said_at_start(self):
         with self.probe_app() as handler:
-            line = handler.wait_for_line("whose authLevel is stricter")
+            line = handler.wait_for_line("without its key")
             self.assertEqual(line.level, "Warning")
             self.assertIn("Items/function.json: a caller can reach the function HttpAuth", line.text)
+
+    def test_keys_of_the_same_level_are_different_keys(self):
+        functions = probe.probe_functions()
+        bindings = functions["Items"]["bindings"]
+        functions["Items"] = {"bindings": [{**bindings[0], "authLevel": "function"}, *bindings[1:]]}
+        with self.probe_app(functions=functions) as handler:
+            handler.wait_for_line("Items/function.json: a caller can reach the function HttpAuth without its key")
 
     def test_a_host_that_follows_redirects_is_said_at_start(self):
         with self.probe_app(forwarding=False) as handler:
