@@ -70,7 +70,8 @@ static inline bool azfn_span_is_present(struct azfn_span span) { return span.dat
  * azfn_http_reply(), azfn_succeed() or azfn_fail(), now or from a later callback. These three take it back
  * whatever they return. All spans and memory that came from it die, wiped, with it. A function that has
  * not answered when its time is over (azfn.json: timeoutMs) has lost the invocation: azfn has answered
- * for it, and its callbacks are not called any more. */
+ * for it, and its callbacks are not called any more. A function that comes back to an invocation that is over
+ * gets AZFN_ERROR_STATE or nothing, and a line in the log; it never reaches another caller's. */
 struct azfn_invocation;
 
 typedef void azfn_handler_fn(struct azfn_invocation *invocation, void *user_data);

@@ -5,13 +5,11 @@
 
 #include <stdlib.h>
 
-/* Kept for the next requests; the rest goes back to malloc. */
+/* Kept warm for the next requests; the rest keep no memory of their own. */
 #define MAX_FREE 64
 #define MAX_QUERY_PARAMETERS 512
 #define ENVELOPE_BYTES ((uint64_t)256 << 10)
 #define ENVELOPE_FACTOR 4
-/* How many answers that came too late are still recognised as such. */
-#define MAX_LOST 1024
 #define FULL "the function's maxConcurrent is reached"
 
 static void on_deadline_timer(uv_timer_t *timer);
@@ -52,10 +50,10 @@ enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_lo
     return AZFN_OK;
 }
 
-static void free_list(struct azfn_invocation *first)
+static void free_list(struct azfn__invocation *first)
 {
     while (first) {
-        struct azfn_invocation *next = first->newer;
+        struct azfn__invocation *next = first->newer;
         azfn__invocation_clean_up(first);
         free(first);
         first = next;
@@ -65,22 +63,20 @@ static void free_list(struct azfn_invocation *first)
 void azfn__dispatcher_clean_up(struct azfn__dispatcher *dispatcher)
 {
     free_list(dispatcher->free);
-    free_list(dispatcher->oldest_lost);
+    free_list(dispatcher->spare);
     free(dispatcher->functions);
     dispatcher->free = NULL;
-    dispatcher->oldest_lost = NULL;
+    dispatcher->spare = NULL;
     dispatcher->functions = NULL;
 }
 
-struct azfn_invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispatcher)
+struct azfn__invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispatcher)
 {
-    struct azfn_invocation *invocation = dispatcher->free;
+    struct azfn__invocation *invocation = dispatcher->free ? dispatcher->free : dispatcher->spare;
     if (invocation) {
-        dispatcher->free = invocation->newer;
-        dispatcher->free_count--;
+        dispatcher->free_count -= dispatcher->free ? 1 : 0;
+        *(dispatcher->free ? &dispatcher->free : &dispatcher->spare) = invocation->newer;
         invocation->newer = NULL;
-        invocation->function = NULL;
-        invocation->state = AZFN__INVOCATION_RECEIVING;
         return invocation;
     }
     invocation = malloc(sizeof(*invocation));
@@ -90,49 +86,25 @@ struct azfn_invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispat
     return invocation;
 }
 
-static void recycle(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
-{
-    azfn__invocation_reset(invocation);
-    if (dispatcher->free_count == MAX_FREE) {
-        azfn__invocation_clean_up(invocation);
-        free(invocation);
-        return;
-    }
-    invocation->newer = dispatcher->free;
-    dispatcher->free = invocation;
-    dispatcher->free_count++;
-}
-
-/* Its function may still hold it, so it stays recognisable; its memory is gone. */
-static void keep_lost(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
-{
-    azfn__invocation_shed(invocation);
-    if (dispatcher->newest_lost) {
-        dispatcher->newest_lost->newer = invocation;
-    } else {
-        dispatcher->oldest_lost = invocation;
-    }
-    dispatcher->newest_lost = invocation;
-    if (++dispatcher->lost_count > MAX_LOST) {
-        struct azfn_invocation *oldest = dispatcher->oldest_lost;
-        dispatcher->oldest_lost = oldest->newer;
-        dispatcher->lost_count--;
-        recycle(dispatcher, oldest);
-    }
-}
-
-void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
+void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation)
 {
     if (invocation->is_in_call) {
         invocation->is_released = true;
-    } else if (invocation->is_lost) {
-        keep_lost(dispatcher, invocation);
-    } else {
-        recycle(dispatcher, invocation);
+        return;
     }
+    struct azfn__invocation **list = &dispatcher->free;
+    if (dispatcher->free_count == MAX_FREE) {
+        azfn__invocation_shed(invocation);
+        list = &dispatcher->spare;
+    } else {
+        azfn__invocation_reset(invocation);
+        dispatcher->free_count++;
+    }
+    invocation->newer = *list;
+    *list = invocation;
 }
 
-void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn_invocation *invocation,
+void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                           enum azfn_log_level level, const char *event, struct azfn_span text)
 {
     struct azfn__log_frame log = {.level = level, .event = azfn_span_of(event), .text = text};
@@ -156,14 +128,14 @@ static bool is_full(const struct azfn__dispatcher_function *function)
 
 /* An envelope has more than the body: its own members, base64 or escapes, and for JSON the properties once more in the
  * metadata. What the function gets is held against maxBodyBytes once it is known. */
-static uint64_t wire_limit(const struct azfn_invocation *invocation)
+static uint64_t wire_limit(const struct azfn__invocation *invocation)
 {
     uint64_t limit = invocation->function->config->max_body_bytes;
     return invocation->mode == AZFN__MODE_ENVELOPE ? ENVELOPE_BYTES + ENVELOPE_FACTOR * limit : limit;
 }
 
 /* Decodes only what could be too long. */
-static bool is_too_large(struct azfn_invocation *invocation)
+static bool is_too_large(struct azfn__invocation *invocation)
 {
     const struct azfn__config_function *config = invocation->function->config;
     bool is_http = config->trigger == AZFN__TRIGGER_HTTP;
@@ -171,7 +143,7 @@ static bool is_too_large(struct azfn_invocation *invocation)
     if (raw.length <= config->max_body_bytes) {
         return false;
     }
-    struct azfn_span value = is_http ? azfn_http_body(invocation) : azfn_input(invocation, NULL);
+    struct azfn_span value = is_http ? azfn_http_body(azfn__invocation_handle(invocation)) : azfn_input(azfn__invocation_handle(invocation), NULL);
     return value.length > config->max_body_bytes;
 }
 
@@ -186,7 +158,7 @@ static bool has_too_many_parameters(struct azfn_span query)
 }
 
 struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *dispatcher,
-                                                      struct azfn_invocation *invocation)
+                                                      struct azfn__invocation *invocation)
 {
     struct azfn__router_result found =
         azfn__router_find(dispatcher->config, &invocation->request, &invocation->arena, &invocation->route);
@@ -226,7 +198,7 @@ static void arm_deadline_timer(struct azfn__dispatcher *dispatcher)
 {
     uint64_t earliest = UINT64_MAX;
     for (size_t i = 0; i < dispatcher->config->function_count; i++) {
-        const struct azfn_invocation *oldest = dispatcher->functions[i].oldest;
+        const struct azfn__invocation *oldest = dispatcher->functions[i].oldest;
         if (oldest && oldest->deadline_ms < earliest) {
             earliest = oldest->deadline_ms;
         }
@@ -237,7 +209,7 @@ static void arm_deadline_timer(struct azfn__dispatcher *dispatcher)
     }
 }
 
-static void start_running(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation)
+static void start_running(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation)
 {
     struct azfn__dispatcher_function *function = invocation->function;
     invocation->state = AZFN__INVOCATION_RUNNING;
@@ -259,7 +231,7 @@ static void start_running(struct azfn__dispatcher *dispatcher, struct azfn_invoc
     }
 }
 
-bool azfn__dispatcher_finish(struct azfn_invocation *invocation)
+bool azfn__dispatcher_finish(struct azfn__invocation *invocation)
 {
     struct azfn__dispatcher_function *function = invocation->function;
     if (invocation->state != AZFN__INVOCATION_RUNNING) {
@@ -283,10 +255,9 @@ static void on_deadline_timer(uv_timer_t *timer)
     struct azfn__dispatcher *dispatcher = timer->data;
     uint64_t now = uv_now(dispatcher->loop);
     for (size_t i = 0; i < dispatcher->config->function_count; i++) {
-        struct azfn_invocation *invocation;
+        struct azfn__invocation *invocation;
         while ((invocation = dispatcher->functions[i].oldest) && invocation->deadline_ms <= now) {
             azfn__dispatcher_finish(invocation);
-            invocation->is_lost = true;
             azfn__dispatcher_log(dispatcher, invocation, AZFN_LOG_ERROR, NULL,
                                  AZFN__SPAN("the function did not answer within its timeoutMs"));
             azfn__invocation_flush_logs(invocation);
@@ -296,12 +267,12 @@ static void on_deadline_timer(uv_timer_t *timer)
     arm_deadline_timer(dispatcher);
 }
 
-void azfn__dispatcher_call(struct azfn_invocation *invocation, azfn__call_fn *call, void *user_data)
+void azfn__dispatcher_call(struct azfn__invocation *invocation, azfn__call_fn *call, void *user_data)
 {
     struct azfn__dispatcher *dispatcher = invocation->dispatcher;
     azfn__flight_record_enter(dispatcher->flight_record, invocation->function->config->name, invocation->id);
     invocation->is_in_call = true;
-    call(invocation, user_data);
+    call(azfn__invocation_handle(invocation), user_data);
     invocation->is_in_call = false;
     azfn__flight_record_leave(dispatcher->flight_record);
     if (invocation->is_released) {
@@ -309,14 +280,14 @@ void azfn__dispatcher_call(struct azfn_invocation *invocation, azfn__call_fn *ca
     }
 }
 
-static void refuse(struct azfn_invocation *invocation, uint16_t status, const char *event, struct azfn_span text)
+static void refuse(struct azfn__invocation *invocation, uint16_t status, const char *event, struct azfn_span text)
 {
     azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, event, text);
     invocation->state = AZFN__INVOCATION_ANSWERED;
     azfn__invocation_answer_status(invocation, status);
 }
 
-void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation,
+void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation,
                           azfn__respond_fn *respond, void *respond_context)
 {
     invocation->respond = respond;
@@ -354,7 +325,7 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invoc
     azfn__dispatcher_call(invocation, registered->handler, registered->user_data);
 }
 
-void azfn__dispatcher_cancel(struct azfn_invocation *invocation)
+void azfn__dispatcher_cancel(struct azfn__invocation *invocation)
 {
     azfn_on_cancelled_fn *on_cancelled = invocation->on_cancelled;
     if (invocation->state == AZFN__INVOCATION_RUNNING && on_cancelled) {
@@ -363,7 +334,7 @@ void azfn__dispatcher_cancel(struct azfn_invocation *invocation)
     }
 }
 
-void azfn__dispatcher_abandon(struct azfn_invocation *invocation)
+void azfn__dispatcher_abandon(struct azfn__invocation *invocation)
 {
     invocation->respond = NULL;
     invocation->respond_context = NULL;

@@ -15,8 +15,8 @@
 struct azfn__dispatcher_function {
     const struct azfn__config_function *config;
     const struct azfn_function *registered;
-    struct azfn_invocation *oldest; /* running, in the order of their deadlines, since all have the same time */
-    struct azfn_invocation *newest;
+    struct azfn__invocation *oldest; /* running, in the order of their deadlines, since all have the same time */
+    struct azfn__invocation *newest;
     uint32_t in_flight;
 };
 
@@ -28,11 +28,9 @@ struct azfn__dispatcher {
     struct azfn__dispatcher_function *functions; /* as many as config has, in its order */
     uint32_t in_flight;
     uv_timer_t deadline_timer;
-    struct azfn_invocation *free;
+    struct azfn__invocation *free; /* warm */
     size_t free_count;
-    struct azfn_invocation *oldest_lost; /* answered for by their deadline: their functions may still hold them */
-    struct azfn_invocation *newest_lost;
-    size_t lost_count;
+    struct azfn__invocation *spare; /* without memory of their own; never given back, since functions may hold them */
 };
 
 /* What to do with a request whose head is there. */
@@ -54,32 +52,32 @@ AZFN_MUST_USE enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dis
 void azfn__dispatcher_clean_up(struct azfn__dispatcher *dispatcher);
 
 /* For the next request. NULL without memory. */
-struct azfn_invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispatcher);
+struct azfn__invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispatcher);
 /* Takes it back, from any state. Nothing of it may be used afterwards. */
-void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation);
+void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation);
 
 /* The head of invocation->request is there: whose is it, and may it go on? */
 struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *dispatcher,
-                                                      struct azfn_invocation *invocation);
+                                                      struct azfn__invocation *invocation);
 /* The request is complete and was not refused: calls the function. respond is called once, perhaps before
  * this returns. */
-void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn_invocation *invocation,
+void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation,
                           azfn__respond_fn *respond, void *respond_context);
 /* The caller has gone, as far as can be seen: tells the function, once. Not to be called from within a call of the
  * function's code. The answer may still be sent. */
-void azfn__dispatcher_cancel(struct azfn_invocation *invocation);
+void azfn__dispatcher_cancel(struct azfn__invocation *invocation);
 /* Nobody can get the answer any more: it will be thrown away. */
-void azfn__dispatcher_abandon(struct azfn_invocation *invocation);
+void azfn__dispatcher_abandon(struct azfn__invocation *invocation);
 
 /* The function has answered: takes it off the running ones. False when it had been answered for already. */
-bool azfn__dispatcher_finish(struct azfn_invocation *invocation);
+bool azfn__dispatcher_finish(struct azfn__invocation *invocation);
 
 /* Calls code of a function, with the flight record telling which. */
-typedef void azfn__call_fn(struct azfn_invocation *invocation, void *user_data);
-void azfn__dispatcher_call(struct azfn_invocation *invocation, azfn__call_fn *call, void *user_data);
+typedef void azfn__call_fn(struct azfn_invocation *handle, void *user_data);
+void azfn__dispatcher_call(struct azfn__invocation *invocation, azfn__call_fn *call, void *user_data);
 
 /* A line about an invocation (which may have no function yet), or, with NULL, about none. event may be NULL. */
-void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn_invocation *invocation,
+void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                           enum azfn_log_level level, const char *event, struct azfn_span text);
 
 #endif

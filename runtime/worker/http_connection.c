@@ -54,7 +54,7 @@ static void enter_phase(struct azfn__http_connection *connection, enum azfn__htt
 
 static void close_connection(struct azfn__http_connection *connection)
 {
-    struct azfn_invocation *invocation = connection->invocation;
+    struct azfn__invocation *invocation = connection->invocation;
     if (connection->phase == AZFN__CONNECTION_CLOSING) {
         return;
     }
@@ -108,7 +108,7 @@ static void become_idle(struct azfn__http_connection *connection)
 /* The answer is out. */
 static void finish_exchange(struct azfn__http_connection *connection)
 {
-    struct azfn_invocation *invocation = connection->invocation;
+    struct azfn__invocation *invocation = connection->invocation;
     bool was_refused = invocation->state == AZFN__INVOCATION_RECEIVING;
     connection->invocation = NULL;
     azfn__dispatcher_release(connection->server->dispatcher, invocation);
@@ -193,7 +193,7 @@ static void write_all(struct azfn__http_connection *connection, struct azfn_span
                azfn__span_from(body, written > head.length ? written - head.length : 0));
 }
 
-static void on_respond(struct azfn_invocation *invocation, const struct azfn__http_response *response, void *context)
+static void on_respond(struct azfn__invocation *invocation, const struct azfn__http_response *response, void *context)
 {
     struct azfn__http_connection *connection = context;
     struct azfn__http_response complete = *response;
@@ -232,7 +232,7 @@ static void log_refusal(struct azfn__http_connection *connection, unsigned statu
  * nobody wants. */
 static void refuse(struct azfn__http_connection *connection, uint16_t status, const char *reason)
 {
-    struct azfn_invocation *invocation = connection->invocation;
+    struct azfn__invocation *invocation = connection->invocation;
     log_refusal(connection, status, reason);
     azfn__deadline_queue_leave(&connection->deadline);
     enter_phase(connection, AZFN__CONNECTION_EXCHANGING);
@@ -242,7 +242,7 @@ static void refuse(struct azfn__http_connection *connection, uint16_t status, co
     azfn__invocation_answer_status(invocation, status);
 }
 
-static void append_allow(struct azfn_invocation *invocation, uint32_t allowed)
+static void append_allow(struct azfn__invocation *invocation, uint32_t allowed)
 {
     const char *separator = "Allow: ";
     for (int method = 0; method < AZFN__METHOD_COUNT; method++) {
@@ -259,7 +259,7 @@ static void append_allow(struct azfn_invocation *invocation, uint32_t allowed)
 static bool take_head(struct azfn__http_connection *connection)
 {
     const struct azfn_span go_on = AZFN__SPAN("HTTP/1.1 100 Continue\r\n\r\n");
-    struct azfn_invocation *invocation = connection->invocation;
+    struct azfn__invocation *invocation = connection->invocation;
     invocation->request = connection->parser.request;
     struct azfn__dispatch_decision decision = azfn__dispatcher_route(connection->server->dispatcher, invocation);
     if (decision.status != 0) {
@@ -285,7 +285,7 @@ static bool take_head(struct azfn__http_connection *connection)
 
 static void run(struct azfn__http_connection *connection)
 {
-    struct azfn_invocation *invocation = connection->invocation;
+    struct azfn__invocation *invocation = connection->invocation;
     invocation->request = connection->parser.request;
     azfn__deadline_queue_leave(&connection->deadline);
     enter_phase(connection, AZFN__CONNECTION_EXCHANGING);
@@ -410,7 +410,7 @@ static void cancel(const struct azfn__http_connection *connection)
 /* The function is told after the connection has let go of its invocation, which it may answer at once. */
 static void abort_connection(struct azfn__http_connection *connection)
 {
-    struct azfn_invocation *invocation = connection->invocation;
+    struct azfn__invocation *invocation = connection->invocation;
     bool is_running = invocation && invocation->state == AZFN__INVOCATION_RUNNING;
     close_connection(connection);
     if (is_running) {

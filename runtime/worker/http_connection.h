@@ -20,7 +20,7 @@ struct azfn__http_connection {
     uv_tcp_t tcp;
     struct azfn__http_server *server;
     struct azfn__http_parser parser;
-    struct azfn_invocation *invocation; /* NULL while idle */
+    struct azfn__invocation *invocation; /* NULL while idle */
     struct azfn__buffer ahead;          /* bytes behind the request that is being answered */
     struct azfn__deadline_link deadline;
     struct azfn__http_connection *next_waiting;

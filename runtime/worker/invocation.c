@@ -12,18 +12,41 @@
 #define LOGS_MAX_BYTES ((size_t)1 << 20)
 /* Buffers up to this size stay for the next event. */
 #define KEPT_BYTES ((size_t)16 << 10)
+#define GENERATION_SHIFT 48
 
 struct azfn__delay {
     uv_timer_t timer;
-    struct azfn_invocation *invocation; /* NULL: stopped */
+    struct azfn__invocation *invocation; /* NULL: stopped */
     struct azfn__delay *next;
     azfn_on_elapsed_fn *on_elapsed;
     void *user_data;
 };
 
-void azfn__invocation_init(struct azfn_invocation *invocation, struct azfn__dispatcher *dispatcher)
+struct azfn_invocation *azfn__invocation_handle(const struct azfn__invocation *invocation)
 {
-    *invocation = (struct azfn_invocation){.dispatcher = dispatcher};
+    _Static_assert(sizeof(uintptr_t) == 8, "addresses of user space leave the upper 16 bits to us");
+    uintptr_t address = (uintptr_t)invocation;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): nobody follows it */
+    return (struct azfn_invocation *)(address | (uintptr_t)invocation->generation << GENERATION_SHIFT);
+}
+
+struct azfn__invocation *azfn__invocation_of(const struct azfn_invocation *handle)
+{
+    uintptr_t value = (uintptr_t)handle;
+    uintptr_t address = value & (((uintptr_t)1 << GENERATION_SHIFT) - 1);
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    struct azfn__invocation *invocation = (struct azfn__invocation *)address;
+    if (invocation->generation != value >> GENERATION_SHIFT) {
+        azfn__dispatcher_log(invocation->dispatcher, NULL, AZFN_LOG_WARNING, NULL,
+                             AZFN__SPAN("a function came back to an invocation that was over"));
+        return NULL;
+    }
+    return invocation;
+}
+
+void azfn__invocation_init(struct azfn__invocation *invocation, struct azfn__dispatcher *dispatcher)
+{
+    *invocation = (struct azfn__invocation){.dispatcher = dispatcher};
     azfn__arena_init(&invocation->arena, ARENA_MAX_BYTES);
     azfn__http_message_init(&invocation->message);
     azfn__buffer_init(&invocation->header_lines, HEADER_LINES_MAX_BYTES);
@@ -32,7 +55,7 @@ void azfn__invocation_init(struct azfn_invocation *invocation, struct azfn__disp
     azfn__buffer_init(&invocation->out, AZFN__ANSWER_MAX_BYTES);
 }
 
-void azfn__invocation_reset(struct azfn_invocation *invocation)
+void azfn__invocation_reset(struct azfn__invocation *invocation)
 {
     azfn__arena_reset(&invocation->arena);
     azfn__http_message_reset(&invocation->message);
@@ -40,9 +63,8 @@ void azfn__invocation_reset(struct azfn_invocation *invocation)
     azfn__buffer_reset(&invocation->logs, KEPT_BYTES);
     azfn__buffer_reset(&invocation->head, KEPT_BYTES);
     azfn__buffer_reset(&invocation->out, KEPT_BYTES);
-    struct azfn_invocation kept = {.dispatcher = invocation->dispatcher,
-                                   .function = invocation->function,
-                                   .state = AZFN__INVOCATION_ANSWERED,
+    struct azfn__invocation kept = {.dispatcher = invocation->dispatcher,
+                                    .generation = (uint16_t)(invocation->generation + 1),
                                    .arena = invocation->arena,
                                    .message = invocation->message,
                                    .header_lines = invocation->header_lines,
@@ -52,13 +74,13 @@ void azfn__invocation_reset(struct azfn_invocation *invocation)
     *invocation = kept;
 }
 
-void azfn__invocation_shed(struct azfn_invocation *invocation)
+void azfn__invocation_shed(struct azfn__invocation *invocation)
 {
     azfn__invocation_clean_up(invocation);
     azfn__invocation_reset(invocation);
 }
 
-void azfn__invocation_clean_up(struct azfn_invocation *invocation)
+void azfn__invocation_clean_up(struct azfn__invocation *invocation)
 {
     azfn__arena_clean_up(&invocation->arena);
     azfn__http_message_clean_up(&invocation->message);
@@ -68,7 +90,7 @@ void azfn__invocation_clean_up(struct azfn_invocation *invocation)
     azfn__buffer_clean_up(&invocation->out);
 }
 
-enum azfn_error azfn__invocation_refuse(struct azfn_invocation *invocation, enum azfn_error error, const char *what)
+enum azfn_error azfn__invocation_refuse(struct azfn__invocation *invocation, enum azfn_error error, const char *what)
 {
     if (invocation->refusal == AZFN_OK) {
         invocation->refusal = error;
@@ -77,29 +99,49 @@ enum azfn_error azfn__invocation_refuse(struct azfn_invocation *invocation, enum
     return error;
 }
 
-struct azfn_span azfn_invocation_id(const struct azfn_invocation *invocation)
+struct azfn_span azfn_invocation_id(const struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     return invocation->id;
 }
 
-struct azfn_span azfn_function_name(const struct azfn_invocation *invocation)
+struct azfn_span azfn_function_name(const struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     return invocation->function->config->name;
 }
 
-struct azfn_span azfn_trace_parent(const struct azfn_invocation *invocation)
+struct azfn_span azfn_trace_parent(const struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     return azfn__http_request_header(&invocation->request, AZFN__SPAN("traceparent"));
 }
 
-uint32_t azfn_remaining_ms(const struct azfn_invocation *invocation)
+uint32_t azfn_remaining_ms(const struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return 0;
+    }
     uint64_t now = uv_now(invocation->dispatcher->loop);
     return invocation->deadline_ms > now ? (uint32_t)(invocation->deadline_ms - now) : 0;
 }
 
-void *azfn_alloc(struct azfn_invocation *invocation, size_t size_bytes)
+void *azfn_alloc(struct azfn_invocation *handle, size_t size_bytes)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return NULL;
+    }
     void *memory = azfn__arena_alloc(&invocation->arena, size_bytes);
     if (!memory) {
         azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_alloc");
@@ -107,8 +149,12 @@ void *azfn_alloc(struct azfn_invocation *invocation, size_t size_bytes)
     return memory;
 }
 
-struct azfn_span azfn_format(struct azfn_invocation *invocation, const char *format, ...)
+struct azfn_span azfn_format(struct azfn_invocation *handle, const char *format, ...)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     va_list arguments;
     va_start(arguments, format);
     struct azfn_span text = azfn__arena_vformat(&invocation->arena, format, arguments);
@@ -124,16 +170,16 @@ static void on_delay_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
-static void call_elapsed(struct azfn_invocation *invocation, void *user_data)
+static void call_elapsed(struct azfn_invocation *handle, void *user_data)
 {
     const struct azfn__delay *delay = user_data;
-    delay->on_elapsed(invocation, delay->user_data);
+    delay->on_elapsed(handle, delay->user_data);
 }
 
 static void on_delay_timer(uv_timer_t *timer)
 {
     struct azfn__delay *delay = timer->data;
-    struct azfn_invocation *invocation = delay->invocation;
+    struct azfn__invocation *invocation = delay->invocation;
     for (struct azfn__delay **link = &invocation->delays; *link; link = &(*link)->next) {
         if (*link == delay) {
             *link = delay->next;
@@ -144,9 +190,13 @@ static void on_delay_timer(uv_timer_t *timer)
     uv_close((uv_handle_t *)timer, on_delay_closed);
 }
 
-enum azfn_error azfn_delay(struct azfn_invocation *invocation, uint32_t delay_ms, azfn_on_elapsed_fn *on_elapsed,
+enum azfn_error azfn_delay(struct azfn_invocation *handle, uint32_t delay_ms, azfn_on_elapsed_fn *on_elapsed,
                            void *user_data)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return AZFN_ERROR_STATE;
+    }
     if (invocation->state != AZFN__INVOCATION_RUNNING) {
         return AZFN_ERROR_STATE;
     }
@@ -164,9 +214,13 @@ enum azfn_error azfn_delay(struct azfn_invocation *invocation, uint32_t delay_ms
     return uv_timer_start(&delay->timer, on_delay_timer, delay_ms, 0) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
 
-enum azfn_error azfn_on_cancelled(struct azfn_invocation *invocation, azfn_on_cancelled_fn *on_cancelled,
+enum azfn_error azfn_on_cancelled(struct azfn_invocation *handle, azfn_on_cancelled_fn *on_cancelled,
                                   void *user_data)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return AZFN_ERROR_STATE;
+    }
     if (invocation->state != AZFN__INVOCATION_RUNNING) {
         return AZFN_ERROR_STATE;
     }
@@ -175,7 +229,7 @@ enum azfn_error azfn_on_cancelled(struct azfn_invocation *invocation, azfn_on_ca
     return AZFN_OK;
 }
 
-void azfn__invocation_stop_delays(struct azfn_invocation *invocation)
+void azfn__invocation_stop_delays(struct azfn__invocation *invocation)
 {
     while (invocation->delays) {
         struct azfn__delay *delay = invocation->delays;

@@ -18,6 +18,7 @@
 struct azfn__dispatcher;
 struct azfn__dispatcher_function;
 struct azfn__delay;
+struct azfn__invocation;
 
 /* An answer's body, or the envelope around it. */
 #define AZFN__ANSWER_MAX_BYTES ((size_t)128 << 20)
@@ -42,7 +43,7 @@ struct azfn__answer_header {
 /* Sends the answer. response's spans live in the invocation, but for body, which is valid during the call only
  * unless it points into the invocation's out. When it is sent, or never can be, whoever implements this
  * calls azfn__dispatcher_release(). */
-typedef void azfn__respond_fn(struct azfn_invocation *invocation, const struct azfn__http_response *response,
+typedef void azfn__respond_fn(struct azfn__invocation *invocation, const struct azfn__http_response *response,
                               void *context);
 
 struct azfn__header_list {
@@ -51,8 +52,9 @@ struct azfn__header_list {
     bool is_made; /* items and count are valid */
 };
 
-struct azfn_invocation {
+struct azfn__invocation {
     struct azfn__dispatcher *dispatcher;
+    uint16_t generation; /* of its handles */
     struct azfn__arena arena;
     struct azfn__http_message message; /* the request's bytes */
     struct azfn__http_request request; /* views of them */
@@ -87,30 +89,36 @@ struct azfn_invocation {
     uint64_t deadline_ms;     /* uv_now() */
     bool is_in_call;          /* a function's code is on the stack: not to be freed */
     bool is_released;         /* to be freed once it is not in a call */
-    bool is_lost;             /* answered for by its deadline: the function may still hold it */
-    struct azfn_invocation *older; /* in the list of its function's running ones, or of free or lost ones */
-    struct azfn_invocation *newer;
+    struct azfn__invocation *older; /* in the list of its function's running ones, or of free ones */
+    struct azfn__invocation *newer;
 };
 
+/* What functions hold: not an address, but one with the event's number in its upper bits. An invocation's memory serves
+ * many events, one after the other; a function that comes back to one that was answered, or has lost it to its
+ * deadline, must not reach the next caller's. */
+struct azfn_invocation *azfn__invocation_handle(const struct azfn__invocation *invocation);
+/* NULL, and a line in the log, where the handle is of an event that is over. Invocations are never freed while the
+ * worker runs, so there is always something to look at. */
+struct azfn__invocation *azfn__invocation_of(const struct azfn_invocation *handle);
+
 /* Makes an invocation usable, once. */
-void azfn__invocation_init(struct azfn_invocation *invocation, struct azfn__dispatcher *dispatcher);
-/* Wipes it for the next event. Until it is acquired again it counts as answered, and still knows its function:
- * one that has answered may yet call it. */
-void azfn__invocation_reset(struct azfn_invocation *invocation);
+void azfn__invocation_init(struct azfn__invocation *invocation, struct azfn__dispatcher *dispatcher);
+/* Wipes it for the next event; handles of the last one are void from here on. */
+void azfn__invocation_reset(struct azfn__invocation *invocation);
 /* The same, and gives all its memory back. */
-void azfn__invocation_shed(struct azfn_invocation *invocation);
-void azfn__invocation_clean_up(struct azfn_invocation *invocation);
+void azfn__invocation_shed(struct azfn__invocation *invocation);
+void azfn__invocation_clean_up(struct azfn__invocation *invocation);
 
 /* Remembers why the answer can't be what the function asked for; the first one counts. Returns error. */
-enum azfn_error azfn__invocation_refuse(struct azfn_invocation *invocation, enum azfn_error error, const char *what);
+enum azfn_error azfn__invocation_refuse(struct azfn__invocation *invocation, enum azfn_error error, const char *what);
 
 /* For whoever answers in the function's stead: sends a bare status, with text/plain and the status' name. */
-void azfn__invocation_answer_status(struct azfn_invocation *invocation, uint16_t status);
+void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_t status);
 /* Passes a response on to whoever waits for it. The invocation may be gone afterwards. */
-void azfn__invocation_send(struct azfn_invocation *invocation, const struct azfn__http_response *response);
+void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response);
 /* Sends the collected logs as lines of their own, where no answer can carry them. */
-void azfn__invocation_flush_logs(struct azfn_invocation *invocation);
+void azfn__invocation_flush_logs(struct azfn__invocation *invocation);
 /* Ends the delays that still run. */
-void azfn__invocation_stop_delays(struct azfn_invocation *invocation);
+void azfn__invocation_stop_delays(struct azfn__invocation *invocation);
 
 #endif

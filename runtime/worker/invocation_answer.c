@@ -10,12 +10,12 @@
 #define CONTENT_TYPE_MAX_BYTES ((size_t)256)
 #define DEFAULT_CONTENT_TYPE AZFN__SPAN("text/plain; charset=utf-8")
 
-static bool is_enveloped(const struct azfn_invocation *invocation)
+static bool is_enveloped(const struct azfn__invocation *invocation)
 {
     return invocation->mode == AZFN__MODE_ENVELOPE;
 }
 
-void azfn__invocation_send(struct azfn_invocation *invocation, const struct azfn__http_response *response)
+void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response)
 {
     if (invocation->respond) {
         invocation->respond(invocation, response, invocation->respond_context);
@@ -24,7 +24,7 @@ void azfn__invocation_send(struct azfn_invocation *invocation, const struct azfn
     }
 }
 
-void azfn__invocation_answer_status(struct azfn_invocation *invocation, uint16_t status)
+void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_t status)
 {
     char text[64];
     int length = snprintf(text, sizeof(text), "%u %s\n", (unsigned)status, azfn__http_reason_phrase(status));
@@ -37,7 +37,7 @@ void azfn__invocation_answer_status(struct azfn_invocation *invocation, uint16_t
     azfn__invocation_send(invocation, &response);
 }
 
-static void fail(struct azfn_invocation *invocation, struct azfn_span reason)
+static void fail(struct azfn__invocation *invocation, struct azfn_span reason)
 {
     azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_ERROR, NULL, reason);
     azfn__invocation_flush_logs(invocation);
@@ -45,7 +45,7 @@ static void fail(struct azfn_invocation *invocation, struct azfn_span reason)
 }
 
 /* A refused part must not go out silently changed: the whole answer becomes a failure. */
-static enum azfn_error fail_refused(struct azfn_invocation *invocation)
+static enum azfn_error fail_refused(struct azfn__invocation *invocation)
 {
     char text[192];
     enum azfn_error error = invocation->refusal;
@@ -55,7 +55,7 @@ static enum azfn_error fail_refused(struct azfn_invocation *invocation)
     return error;
 }
 
-static enum azfn_error send_envelope(struct azfn_invocation *invocation, const struct azfn__envelope_http *http)
+static enum azfn_error send_envelope(struct azfn__invocation *invocation, const struct azfn__envelope_http *http)
 {
     struct azfn_span logs = azfn__buffer_span(&invocation->logs);
     logs.length -= logs.length > 0 ? 1 : 0; /* the last comma */
@@ -79,7 +79,7 @@ static bool has_no_body(int status)
     return status == 204 || status == 205 || status == 304;
 }
 
-static enum azfn_error check_reply(struct azfn_invocation *invocation, int status, struct azfn_span content_type,
+static enum azfn_error check_reply(struct azfn__invocation *invocation, int status, struct azfn_span content_type,
                                    struct azfn_span body)
 {
     const struct azfn__config_function *function = invocation->function->config;
@@ -110,14 +110,18 @@ static enum azfn_error check_reply(struct azfn_invocation *invocation, int statu
 }
 
 /* One that was answered before may be another caller's by now: nothing of it is looked at. */
-static bool may_answer(struct azfn_invocation *invocation)
+static bool may_answer(struct azfn__invocation *invocation)
 {
     return invocation->state == AZFN__INVOCATION_RUNNING || azfn__dispatcher_finish(invocation);
 }
 
-enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, const char *content_type,
+enum azfn_error azfn_http_reply(struct azfn_invocation *handle, int status, const char *content_type,
                                 struct azfn_span body)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return AZFN_ERROR_STATE;
+    }
     struct azfn_span type = content_type ? azfn_span_of(content_type) : DEFAULT_CONTENT_TYPE;
     if (!may_answer(invocation)) {
         return AZFN_ERROR_STATE;
@@ -146,14 +150,18 @@ enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, 
     return AZFN_OK;
 }
 
-enum azfn_error azfn_succeed(struct azfn_invocation *invocation)
+enum azfn_error azfn_succeed(struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return AZFN_ERROR_STATE;
+    }
     if (!may_answer(invocation)) {
         return AZFN_ERROR_STATE;
     }
     const struct azfn__config_function *function = invocation->function->config;
     if (function->trigger == AZFN__TRIGGER_HTTP && function->http_output) {
-        return azfn_http_reply(invocation, 204, NULL, azfn__span("", 0));
+        return azfn_http_reply(azfn__invocation_handle(invocation), 204, NULL, azfn__span("", 0));
     }
     if (!azfn__dispatcher_finish(invocation)) {
         return AZFN_ERROR_STATE;
@@ -161,15 +169,19 @@ enum azfn_error azfn_succeed(struct azfn_invocation *invocation)
     return invocation->refusal != AZFN_OK ? fail_refused(invocation) : send_envelope(invocation, NULL);
 }
 
-void azfn_fail(struct azfn_invocation *invocation, const char *reason)
+void azfn_fail(struct azfn_invocation *handle, const char *reason)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return;
+    }
     if (azfn__dispatcher_finish(invocation)) {
         fail(invocation, azfn_span_of(reason ? reason : "the function failed and gave no reason"));
     }
 }
 
 /* In an envelope the host keeps the first of two names that differ in case only, and drops the other. */
-static bool has_name(const struct azfn_invocation *invocation, struct azfn_span name)
+static bool has_name(const struct azfn__invocation *invocation, struct azfn_span name)
 {
     for (const struct azfn__answer_header *header = invocation->header_names; header; header = header->next) {
         if (azfn__span_equal_ignore_case(header->name, name)) {
@@ -179,7 +191,7 @@ static bool has_name(const struct azfn_invocation *invocation, struct azfn_span 
     return false;
 }
 
-static enum azfn_error add_enveloped_header(struct azfn_invocation *invocation, struct azfn_span name,
+static enum azfn_error add_enveloped_header(struct azfn__invocation *invocation, struct azfn_span name,
                                             struct azfn_span value)
 {
     if (has_name(invocation, name) || azfn__span_equal_ignore_case(name, AZFN__SPAN("Content-Encoding")) ||
@@ -187,7 +199,7 @@ static enum azfn_error add_enveloped_header(struct azfn_invocation *invocation, 
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT,
                                        "a header that the host would change, in an envelope,");
     }
-    struct azfn__answer_header *header = azfn_alloc(invocation, sizeof(*header));
+    struct azfn__answer_header *header = azfn_alloc(azfn__invocation_handle(invocation), sizeof(*header));
     struct azfn_span kept = azfn__arena_copy(&invocation->arena, name);
     if (!header || !azfn_span_is_present(kept)) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "a header");
@@ -201,8 +213,12 @@ static enum azfn_error add_enveloped_header(struct azfn_invocation *invocation, 
     return AZFN_OK;
 }
 
-enum azfn_error azfn_http_set_header(struct azfn_invocation *invocation, const char *name, struct azfn_span value)
+enum azfn_error azfn_http_set_header(struct azfn_invocation *handle, const char *name, struct azfn_span value)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return AZFN_ERROR_STATE;
+    }
     struct azfn_span header_name = azfn_span_of(name);
     if (!azfn__http_header_name_is_allowed(header_name) || !azfn__http_header_value_is_valid(value) ||
         azfn__span_equal_ignore_case(header_name, AZFN__SPAN("Content-Type"))) {
@@ -224,7 +240,7 @@ enum azfn_error azfn_http_set_header(struct azfn_invocation *invocation, const c
                : AZFN_OK;
 }
 
-static const struct azfn__config_binding *find_output(const struct azfn_invocation *invocation, struct azfn_span name)
+static const struct azfn__config_binding *find_output(const struct azfn__invocation *invocation, struct azfn_span name)
 {
     const struct azfn__config_function *function = invocation->function->config;
     for (size_t i = 0; i < function->binding_count; i++) {
@@ -235,7 +251,7 @@ static const struct azfn__config_binding *find_output(const struct azfn_invocati
     return NULL;
 }
 
-static enum azfn_error add_output(struct azfn_invocation *invocation, const char *name, struct azfn_span value,
+static enum azfn_error add_output(struct azfn__invocation *invocation, const char *name, struct azfn_span value,
                                   bool is_json)
 {
     const struct azfn__config_binding *binding = find_output(invocation, azfn_span_of(name));
@@ -252,7 +268,7 @@ static enum azfn_error add_output(struct azfn_invocation *invocation, const char
     if (error != AZFN_OK) {
         return azfn__invocation_refuse(invocation, error, "an output that the host would change");
     }
-    struct azfn__envelope_output *output = azfn_alloc(invocation, sizeof(*output));
+    struct azfn__envelope_output *output = azfn_alloc(azfn__invocation_handle(invocation), sizeof(*output));
     struct azfn_span copy = azfn__arena_copy(&invocation->arena, value);
     if (!output || !azfn_span_is_present(copy)) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "an output");
@@ -262,16 +278,24 @@ static enum azfn_error add_output(struct azfn_invocation *invocation, const char
     return AZFN_OK;
 }
 
-enum azfn_error azfn_output(struct azfn_invocation *invocation, const char *name, struct azfn_span text)
+enum azfn_error azfn_output(struct azfn_invocation *handle, const char *name, struct azfn_span text)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return AZFN_ERROR_STATE;
+    }
     if (!azfn_span_is_present(text) || !azfn__span_is_utf8(text)) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "an output that is not UTF-8");
     }
     return add_output(invocation, name, text, false);
 }
 
-enum azfn_error azfn_output_json(struct azfn_invocation *invocation, const char *name, struct azfn_span json)
+enum azfn_error azfn_output_json(struct azfn_invocation *handle, const char *name, struct azfn_span json)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return AZFN_ERROR_STATE;
+    }
     if (!azfn_span_is_present(azfn_json_checked(json))) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_SYNTAX, "an output that is not JSON");
     }
@@ -280,8 +304,12 @@ enum azfn_error azfn_output_json(struct azfn_invocation *invocation, const char 
 
 static const char *const level_marks[] = {"", "[Warning] ", "[Error] "};
 
-void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, const char *format, ...)
+void azfn_log(struct azfn_invocation *handle, enum azfn_log_level level, const char *format, ...)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return;
+    }
     char text[LOG_TEXT_MAX_BYTES];
     size_t mark = 0;
     if (is_enveloped(invocation)) {
@@ -320,7 +348,7 @@ static enum azfn_log_level take_level_mark(struct azfn_span *text)
     return AZFN_LOG_INFORMATION;
 }
 
-void azfn__invocation_flush_logs(struct azfn_invocation *invocation)
+void azfn__invocation_flush_logs(struct azfn__invocation *invocation)
 {
     struct azfn_span rest = azfn__buffer_span(&invocation->logs);
     while (rest.length > 0) {

@@ -6,7 +6,7 @@
 
 /* Appends an element to a list whose array doubles in the invocation's memory. */
 struct list_maker {
-    struct azfn_invocation *invocation;
+    struct azfn__invocation *invocation;
     struct azfn__http_header *items;
     size_t count;
     size_t capacity;
@@ -16,7 +16,7 @@ static void add(struct list_maker *maker, struct azfn_span name, struct azfn_spa
 {
     if (maker->count == maker->capacity) {
         size_t capacity = maker->capacity ? maker->capacity * 2 : 8;
-        struct azfn__http_header *items = azfn_alloc(maker->invocation, capacity * sizeof(*items));
+        struct azfn__http_header *items = azfn_alloc(azfn__invocation_handle(maker->invocation), capacity * sizeof(*items));
         if (!items) {
             return;
         }
@@ -34,12 +34,12 @@ static void finish_list(const struct list_maker *maker, struct azfn__header_list
     *out_list = (struct azfn__header_list){.items = maker->items, .count = maker->count, .is_made = true};
 }
 
-static bool is_http(const struct azfn_invocation *invocation)
+static bool is_http(const struct azfn__invocation *invocation)
 {
     return invocation->function->config->trigger == AZFN__TRIGGER_HTTP;
 }
 
-static bool is_enveloped(const struct azfn_invocation *invocation)
+static bool is_enveloped(const struct azfn__invocation *invocation)
 {
     return invocation->mode == AZFN__MODE_ENVELOPE;
 }
@@ -51,12 +51,12 @@ static int hex_value(char c)
 
 /* Percent-decoded, and "+" as a blank: the host itself sends %20 and %2B, a client's own query may not.
  * An escape that is none stays as it is. Without escapes nothing is copied. */
-static struct azfn_span decode_query_part(struct azfn_invocation *invocation, struct azfn_span part)
+static struct azfn_span decode_query_part(struct azfn__invocation *invocation, struct azfn_span part)
 {
     if (part.length == 0 || (!memchr(part.data, '%', part.length) && !memchr(part.data, '+', part.length))) {
         return part;
     }
-    char *text = azfn_alloc(invocation, part.length);
+    char *text = azfn_alloc(azfn__invocation_handle(invocation), part.length);
     size_t length = 0;
     for (size_t i = 0; text && i < part.length; i++) {
         char c = part.data[i] == '+' ? ' ' : part.data[i];
@@ -69,11 +69,11 @@ static struct azfn_span decode_query_part(struct azfn_invocation *invocation, st
     return azfn__span(text, text ? length : 0);
 }
 
-static struct azfn_span join(struct azfn_invocation *invocation, struct azfn_span a, struct azfn_span separator,
+static struct azfn_span join(struct azfn__invocation *invocation, struct azfn_span a, struct azfn_span separator,
                              struct azfn_span b)
 {
     const struct azfn_span parts[] = {a, separator, b};
-    char *text = azfn_alloc(invocation, a.length + separator.length + b.length);
+    char *text = azfn_alloc(azfn__invocation_handle(invocation), a.length + separator.length + b.length);
     size_t length = 0;
     for (size_t i = 0; text && i < 3; i++) {
         if (parts[i].length > 0) {
@@ -96,7 +96,7 @@ static struct azfn_span join_repeats(struct list_maker *maker, size_t index)
             repeats++;
         }
     }
-    char *text = repeats > 0 ? azfn_alloc(maker->invocation, length) : NULL;
+    char *text = repeats > 0 ? azfn_alloc(azfn__invocation_handle(maker->invocation), length) : NULL;
     if (!text) {
         return items[index].value;
     }
@@ -140,7 +140,7 @@ static void make_forwarded_query(struct list_maker *maker, struct azfn_span rest
 }
 
 /* The value of an envelope's header: an array of strings, or, tolerantly, a string. */
-static struct azfn_span joined_header(struct azfn_invocation *invocation, struct azfn_span name, struct azfn_span value)
+static struct azfn_span joined_header(struct azfn__invocation *invocation, struct azfn_span name, struct azfn_span value)
 {
     if (azfn__json_type_of(value) != AZFN__JSON_ARRAY) {
         return azfn__envelope_string(value, &invocation->arena);
@@ -171,7 +171,7 @@ static void make_enveloped(struct list_maker *maker, struct azfn_span object, bo
     }
 }
 
-static const struct azfn__header_list *query_of(struct azfn_invocation *invocation)
+static const struct azfn__header_list *query_of(struct azfn__invocation *invocation)
 {
     if (!invocation->query.is_made) {
         struct list_maker maker = {.invocation = invocation};
@@ -185,7 +185,7 @@ static const struct azfn__header_list *query_of(struct azfn_invocation *invocati
     return &invocation->query;
 }
 
-static const struct azfn__header_list *headers_of(struct azfn_invocation *invocation)
+static const struct azfn__header_list *headers_of(struct azfn__invocation *invocation)
 {
     if (!invocation->headers.is_made) {
         struct list_maker maker = {.invocation = invocation};
@@ -200,7 +200,7 @@ static const struct azfn__header_list *headers_of(struct azfn_invocation *invoca
     return &invocation->headers;
 }
 
-static const struct azfn__header_list *params_of(struct azfn_invocation *invocation)
+static const struct azfn__header_list *params_of(struct azfn__invocation *invocation)
 {
     if (!invocation->params.is_made) {
         struct list_maker maker = {.invocation = invocation};
@@ -238,36 +238,60 @@ static struct azfn_span list_find(const struct azfn__header_list *list, const ch
     return azfn__absent();
 }
 
-bool azfn_http_query_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+bool azfn_http_query_at(struct azfn_invocation *handle, size_t index, struct azfn_span *out_name,
                         struct azfn_span *out_value)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return false;
+    }
     return is_http(invocation) && list_at(query_of(invocation), index, out_name, out_value);
 }
 
-bool azfn_http_header_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+bool azfn_http_header_at(struct azfn_invocation *handle, size_t index, struct azfn_span *out_name,
                          struct azfn_span *out_value)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return false;
+    }
     return is_http(invocation) && list_at(headers_of(invocation), index, out_name, out_value);
 }
 
-bool azfn_http_param_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
+bool azfn_http_param_at(struct azfn_invocation *handle, size_t index, struct azfn_span *out_name,
                         struct azfn_span *out_value)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return false;
+    }
     return is_http(invocation) && list_at(params_of(invocation), index, out_name, out_value);
 }
 
-struct azfn_span azfn_http_query(struct azfn_invocation *invocation, const char *name)
+struct azfn_span azfn_http_query(struct azfn_invocation *handle, const char *name)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     return is_http(invocation) ? list_find(query_of(invocation), name) : azfn__absent();
 }
 
-struct azfn_span azfn_http_param(struct azfn_invocation *invocation, const char *name)
+struct azfn_span azfn_http_param(struct azfn_invocation *handle, const char *name)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     return is_http(invocation) ? list_find(params_of(invocation), name) : azfn__absent();
 }
 
-struct azfn_span azfn_http_header(struct azfn_invocation *invocation, const char *name)
+struct azfn_span azfn_http_header(struct azfn_invocation *handle, const char *name)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     struct azfn_span text = {0};
     if (!is_http(invocation)) {
         return text;
@@ -285,8 +309,12 @@ struct azfn_span azfn_http_header(struct azfn_invocation *invocation, const char
     return text;
 }
 
-struct azfn_span azfn_http_method(struct azfn_invocation *invocation)
+struct azfn_span azfn_http_method(struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     if (!is_http(invocation)) {
         return azfn__absent();
     }
@@ -312,8 +340,12 @@ static struct azfn_span path_of_url(struct azfn_span url)
     return rest;
 }
 
-struct azfn_span azfn_http_path(struct azfn_invocation *invocation)
+struct azfn_span azfn_http_path(struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     if (!is_http(invocation)) {
         return azfn__absent();
     }
@@ -322,9 +354,9 @@ struct azfn_span azfn_http_path(struct azfn_invocation *invocation)
 }
 
 /* What the host puts into the envelope as base64; everything else it decodes as UTF-8. */
-static bool is_base64_body(struct azfn_invocation *invocation)
+static bool is_base64_body(struct azfn__invocation *invocation)
 {
-    struct azfn_span type = azfn_http_header(invocation, "Content-Type");
+    struct azfn_span type = azfn_http_header(azfn__invocation_handle(invocation), "Content-Type");
     size_t length = 0;
     while (length < type.length && type.data[length] != ';') {
         length++;
@@ -336,8 +368,12 @@ static bool is_base64_body(struct azfn_invocation *invocation)
             azfn__span_equal_ignore_case(azfn__span(media_type.data, multipart.length), multipart));
 }
 
-struct azfn_span azfn_http_body(struct azfn_invocation *invocation)
+struct azfn_span azfn_http_body(struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     if (!is_http(invocation)) {
         return azfn__absent();
     }
@@ -355,8 +391,12 @@ struct azfn_span azfn_http_body(struct azfn_invocation *invocation)
     return invocation->body;
 }
 
-bool azfn_http_body_is_exact(struct azfn_invocation *invocation)
+bool azfn_http_body_is_exact(struct azfn_invocation *handle)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return false;
+    }
     if (!is_http(invocation)) {
         return false;
     }
@@ -366,5 +406,5 @@ bool azfn_http_body_is_exact(struct azfn_invocation *invocation)
     if (azfn_span_is_present(invocation->envelope.body)) {
         return is_base64_body(invocation);
     }
-    return !azfn_span_is_present(azfn_http_header(invocation, "Transfer-Encoding"));
+    return !azfn_span_is_present(azfn_http_header(azfn__invocation_handle(invocation), "Transfer-Encoding"));
 }

@@ -27,8 +27,12 @@ struct azfn_span azfn_json_next_item(struct azfn_span json, size_t *cursor)
     return walk.value;
 }
 
-struct azfn_span azfn_json_string(struct azfn_invocation *invocation, struct azfn_span json)
+struct azfn_span azfn_json_string(struct azfn_invocation *handle, struct azfn_span json)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     return azfn__envelope_string(json, &invocation->arena);
 }
 
@@ -37,8 +41,12 @@ enum azfn_error azfn_json_int64(struct azfn_span json, int64_t *out_value)
     return azfn__json_int64(json, out_value);
 }
 
-struct azfn_span azfn_json_quote(struct azfn_invocation *invocation, struct azfn_span text)
+struct azfn_span azfn_json_quote(struct azfn_invocation *handle, struct azfn_span text)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return azfn__absent();
+    }
     struct azfn__buffer quoted;
     struct azfn_span copy = {0};
     if (!azfn__span_is_utf8(text)) {
@@ -59,7 +67,7 @@ struct azfn_span azfn_json_quote(struct azfn_invocation *invocation, struct azfn
 
 /* cJSON takes its memory from two global functions, so during a parse they have to know for whom. One thread,
  * and set for the time of a call only. */
-static struct azfn_invocation *parsing_for;
+static struct azfn__invocation *parsing_for;
 
 static void *allocate_node(size_t size)
 {
@@ -71,8 +79,12 @@ static void keep_node(void *node)
     (void)node; /* dies with the invocation */
 }
 
-struct cJSON *azfn_json_tree(struct azfn_invocation *invocation, struct azfn_span json)
+struct cJSON *azfn_json_tree(struct azfn_invocation *handle, struct azfn_span json)
 {
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return NULL;
+    }
     cJSON_Hooks in_arena = {.malloc_fn = allocate_node, .free_fn = keep_node};
     if (!azfn_span_is_present(azfn_json_checked(json))) {
         return NULL;

@@ -101,6 +101,13 @@ class Forwarded(Answers):
         self.shared.wait_for_line("already answered")
         self.assertEqual(self.reply("body=next reply").body, b"next")
 
+    def test_an_answer_to_what_is_over_never_reaches_another_caller(self):
+        for words in ("stash body=first reply", "stash never"):
+            self.reply(words)
+            self.assertEqual(self.reply("poke body=mine reply").body, b"mine")
+            self.shared.wait_for_line("poke AZFN_ERROR_STATE 0 0")
+            self.shared.wait_for_line("came back to an invocation that was over")
+
     def test_an_answer_from_a_later_callback_arrives(self):
         self.assertEqual(self.reply("delay=5 delay=5 body=later reply").body, b"later")
 

@@ -4,6 +4,7 @@
  *   status=N  body=TEXT  type=TEXT  header=Name:value   what the reply will have ("\r", "\n", "\xHH" are bytes)
  *   reply  succeed  fail  never  twice                  how it answers
  *   watch                                               succeeds, and prints, when the caller has gone
+ *   stash  poke                                         keeps its invocation; answers the kept one
  *   delay=MS                                            the words behind it come later, from a callback
  *   big=N                                               a body of N bytes
  *   print=TEXT  complain=TEXT                           on stdout, on stderr
@@ -32,6 +33,17 @@ static void on_cancelled(struct azfn_invocation *invocation, void *user_data)
     printf("cancelled %.*s\n", AZFN_SPAN_ARGS(azfn_invocation_id(invocation)));
     fflush(stdout);
     azfn_succeed(invocation);
+}
+
+/* What a function must not do: keep an invocation beyond its answer. */
+static struct azfn_invocation *stashed;
+
+static void poke(void)
+{
+    enum azfn_error error = azfn_http_reply(stashed, 200, NULL, azfn_span_of("for somebody else"));
+    printf("poke %s %zu %d\n", azfn_error_name(error), azfn_invocation_id(stashed).length,
+           azfn_alloc(stashed, 8) != NULL);
+    fflush(stdout);
 }
 
 static struct azfn_span next_word(struct azfn_span *words)
@@ -132,6 +144,10 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         spin(number);
     } else if (azfn_span_equals(name, "delay")) {
         return azfn_delay(invocation, (uint32_t)number, go_on, ask) != AZFN_OK;
+    } else if (azfn_span_equals(name, "stash")) {
+        stashed = invocation;
+    } else if (azfn_span_equals(name, "poke")) {
+        poke();
     } else if (azfn_span_equals(name, "watch")) {
         return azfn_on_cancelled(invocation, on_cancelled, NULL) == AZFN_OK;
     } else if (azfn_span_equals(name, "never")) {
