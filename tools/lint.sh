@@ -22,6 +22,11 @@ if grep -rnE '#include <(uv|sys/socket)\.h>' $pure; then
     exit 1
 fi
 
+# the public header stands alone, in C and in C++
+for language in c c++; do
+    echo '#include <azfn.h>' | clang -Wall -Wextra -Werror -I runtime/include -fsyntax-only -x $language -
+done
+
 # the README shows hello.c as it is
 if ! sed -n '/^#include "functions.h"/,$p' handlers/hello/hello.c | python3 -c '
 import sys
