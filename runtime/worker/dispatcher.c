@@ -143,7 +143,8 @@ static bool is_too_large(struct azfn__invocation *invocation)
     if (raw.length <= config->max_body_bytes) {
         return false;
     }
-    struct azfn_span value = is_http ? azfn_http_body(azfn__invocation_handle(invocation)) : azfn_input(azfn__invocation_handle(invocation), NULL);
+    struct azfn_invocation *handle = azfn__invocation_handle(invocation);
+    struct azfn_span value = is_http ? azfn_http_body(handle) : azfn_input(handle, NULL);
     return value.length > config->max_body_bytes;
 }
 
@@ -231,14 +232,9 @@ static void start_running(struct azfn__dispatcher *dispatcher, struct azfn__invo
     }
 }
 
-bool azfn__dispatcher_finish(struct azfn__invocation *invocation)
+void azfn__dispatcher_finish(struct azfn__invocation *invocation)
 {
     struct azfn__dispatcher_function *function = invocation->function;
-    if (invocation->state != AZFN__INVOCATION_RUNNING) {
-        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, NULL,
-                             AZFN__SPAN("the function answered an invocation that was already answered"));
-        return false;
-    }
     *(invocation->older ? &invocation->older->newer : &function->oldest) = invocation->newer;
     *(invocation->newer ? &invocation->newer->older : &function->newest) = invocation->older;
     invocation->older = NULL;
@@ -247,7 +243,6 @@ bool azfn__dispatcher_finish(struct azfn__invocation *invocation)
     function->in_flight--;
     invocation->dispatcher->in_flight--;
     azfn__invocation_stop_delays(invocation);
-    return true;
 }
 
 static void on_deadline_timer(uv_timer_t *timer)

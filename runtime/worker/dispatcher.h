@@ -69,8 +69,8 @@ void azfn__dispatcher_cancel(struct azfn__invocation *invocation);
 /* Nobody can get the answer any more: it will be thrown away. */
 void azfn__dispatcher_abandon(struct azfn__invocation *invocation);
 
-/* The function has answered: takes it off the running ones. False when it had been answered for already. */
-bool azfn__dispatcher_finish(struct azfn__invocation *invocation);
+/* A running one is being answered: takes it off the running ones. */
+void azfn__dispatcher_finish(struct azfn__invocation *invocation);
 
 /* Calls code of a function, with the flight record telling which. */
 typedef void azfn__call_fn(struct azfn_invocation *handle, void *user_data);

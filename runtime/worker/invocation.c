@@ -16,7 +16,7 @@
 
 struct azfn__delay {
     uv_timer_t timer;
-    struct azfn__invocation *invocation; /* NULL: stopped */
+    struct azfn__invocation *invocation;
     struct azfn__delay *next;
     azfn_on_elapsed_fn *on_elapsed;
     void *user_data;
@@ -136,17 +136,19 @@ uint32_t azfn_remaining_ms(const struct azfn_invocation *handle)
     return invocation->deadline_ms > now ? (uint32_t)(invocation->deadline_ms - now) : 0;
 }
 
-void *azfn_alloc(struct azfn_invocation *handle, size_t size_bytes)
+void *azfn__invocation_alloc(struct azfn__invocation *invocation, size_t size_bytes)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return NULL;
-    }
     void *memory = azfn__arena_alloc(&invocation->arena, size_bytes);
     if (!memory) {
         azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_alloc");
     }
     return memory;
+}
+
+void *azfn_alloc(struct azfn_invocation *handle, size_t size_bytes)
+{
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    return invocation ? azfn__invocation_alloc(invocation, size_bytes) : NULL;
 }
 
 struct azfn_span azfn_format(struct azfn_invocation *handle, const char *format, ...)
@@ -190,14 +192,18 @@ static void on_delay_timer(uv_timer_t *timer)
     uv_close((uv_handle_t *)timer, on_delay_closed);
 }
 
+/* NULL where there is nothing to come back to. */
+static struct azfn__invocation *running_of(struct azfn_invocation *handle)
+{
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    return invocation && invocation->state == AZFN__INVOCATION_RUNNING ? invocation : NULL;
+}
+
 enum azfn_error azfn_delay(struct azfn_invocation *handle, uint32_t delay_ms, azfn_on_elapsed_fn *on_elapsed,
                            void *user_data)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    struct azfn__invocation *invocation = running_of(handle);
     if (!invocation) {
-        return AZFN_ERROR_STATE;
-    }
-    if (invocation->state != AZFN__INVOCATION_RUNNING) {
         return AZFN_ERROR_STATE;
     }
     struct azfn__delay *delay = calloc(1, sizeof(*delay));
@@ -217,11 +223,8 @@ enum azfn_error azfn_delay(struct azfn_invocation *handle, uint32_t delay_ms, az
 enum azfn_error azfn_on_cancelled(struct azfn_invocation *handle, azfn_on_cancelled_fn *on_cancelled,
                                   void *user_data)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    struct azfn__invocation *invocation = running_of(handle);
     if (!invocation) {
-        return AZFN_ERROR_STATE;
-    }
-    if (invocation->state != AZFN__INVOCATION_RUNNING) {
         return AZFN_ERROR_STATE;
     }
     invocation->on_cancelled = on_cancelled;

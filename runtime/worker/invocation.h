@@ -109,6 +109,9 @@ void azfn__invocation_reset(struct azfn__invocation *invocation);
 void azfn__invocation_shed(struct azfn__invocation *invocation);
 void azfn__invocation_clean_up(struct azfn__invocation *invocation);
 
+/* azfn_alloc() for our own use: memory until the event is over. NULL is remembered as the refusal. */
+void *azfn__invocation_alloc(struct azfn__invocation *invocation, size_t size_bytes);
+
 /* Remembers why the answer can't be what the function asked for; the first one counts. Returns error. */
 enum azfn_error azfn__invocation_refuse(struct azfn__invocation *invocation, enum azfn_error error, const char *what);
 

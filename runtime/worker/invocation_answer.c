@@ -109,28 +109,23 @@ static enum azfn_error check_reply(struct azfn__invocation *invocation, int stat
     return invocation->refusal;
 }
 
-/* One that was answered before may be another caller's by now: nothing of it is looked at. */
-static bool may_answer(struct azfn__invocation *invocation)
-{
-    return invocation->state == AZFN__INVOCATION_RUNNING || azfn__dispatcher_finish(invocation);
-}
-
-enum azfn_error azfn_http_reply(struct azfn_invocation *handle, int status, const char *content_type,
-                                struct azfn_span body)
+/* NULL, and a line in the log, where there is nothing to answer any more. */
+static struct azfn__invocation *answerable_of(struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return AZFN_ERROR_STATE;
+    if (invocation && invocation->state != AZFN__INVOCATION_RUNNING) {
+        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, NULL,
+                             AZFN__SPAN("the function answered an invocation that was already answered"));
+        return NULL;
     }
-    struct azfn_span type = content_type ? azfn_span_of(content_type) : DEFAULT_CONTENT_TYPE;
-    if (!may_answer(invocation)) {
-        return AZFN_ERROR_STATE;
-    }
-    body = azfn_span_is_present(body) ? body : azfn__span("", 0);
+    return invocation;
+}
+
+static enum azfn_error reply(struct azfn__invocation *invocation, int status, struct azfn_span type,
+                             struct azfn_span body)
+{
     enum azfn_error error = check_reply(invocation, status, type, body);
-    if (!azfn__dispatcher_finish(invocation)) {
-        return AZFN_ERROR_STATE;
-    }
+    azfn__dispatcher_finish(invocation);
     if (error != AZFN_OK) {
         return fail_refused(invocation);
     }
@@ -150,32 +145,36 @@ enum azfn_error azfn_http_reply(struct azfn_invocation *handle, int status, cons
     return AZFN_OK;
 }
 
-enum azfn_error azfn_succeed(struct azfn_invocation *handle)
+enum azfn_error azfn_http_reply(struct azfn_invocation *handle, int status, const char *content_type,
+                                struct azfn_span body)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    struct azfn__invocation *invocation = answerable_of(handle);
     if (!invocation) {
         return AZFN_ERROR_STATE;
     }
-    if (!may_answer(invocation)) {
+    return reply(invocation, status, content_type ? azfn_span_of(content_type) : DEFAULT_CONTENT_TYPE,
+                 azfn_span_is_present(body) ? body : azfn__span("", 0));
+}
+
+enum azfn_error azfn_succeed(struct azfn_invocation *handle)
+{
+    struct azfn__invocation *invocation = answerable_of(handle);
+    if (!invocation) {
         return AZFN_ERROR_STATE;
     }
     const struct azfn__config_function *function = invocation->function->config;
     if (function->trigger == AZFN__TRIGGER_HTTP && function->http_output) {
-        return azfn_http_reply(azfn__invocation_handle(invocation), 204, NULL, azfn__span("", 0));
+        return reply(invocation, 204, DEFAULT_CONTENT_TYPE, azfn__span("", 0));
     }
-    if (!azfn__dispatcher_finish(invocation)) {
-        return AZFN_ERROR_STATE;
-    }
+    azfn__dispatcher_finish(invocation);
     return invocation->refusal != AZFN_OK ? fail_refused(invocation) : send_envelope(invocation, NULL);
 }
 
 void azfn_fail(struct azfn_invocation *handle, const char *reason)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return;
-    }
-    if (azfn__dispatcher_finish(invocation)) {
+    struct azfn__invocation *invocation = answerable_of(handle);
+    if (invocation) {
+        azfn__dispatcher_finish(invocation);
         fail(invocation, azfn_span_of(reason ? reason : "the function failed and gave no reason"));
     }
 }
@@ -199,7 +198,7 @@ static enum azfn_error add_enveloped_header(struct azfn__invocation *invocation,
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT,
                                        "a header that the host would change, in an envelope,");
     }
-    struct azfn__answer_header *header = azfn_alloc(azfn__invocation_handle(invocation), sizeof(*header));
+    struct azfn__answer_header *header = azfn__invocation_alloc(invocation, sizeof(*header));
     struct azfn_span kept = azfn__arena_copy(&invocation->arena, name);
     if (!header || !azfn_span_is_present(kept)) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "a header");
@@ -268,7 +267,7 @@ static enum azfn_error add_output(struct azfn__invocation *invocation, const cha
     if (error != AZFN_OK) {
         return azfn__invocation_refuse(invocation, error, "an output that the host would change");
     }
-    struct azfn__envelope_output *output = azfn_alloc(azfn__invocation_handle(invocation), sizeof(*output));
+    struct azfn__envelope_output *output = azfn__invocation_alloc(invocation, sizeof(*output));
     struct azfn_span copy = azfn__arena_copy(&invocation->arena, value);
     if (!output || !azfn_span_is_present(copy)) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "an output");

@@ -16,7 +16,7 @@ static void add(struct list_maker *maker, struct azfn_span name, struct azfn_spa
 {
     if (maker->count == maker->capacity) {
         size_t capacity = maker->capacity ? maker->capacity * 2 : 8;
-        struct azfn__http_header *items = azfn_alloc(azfn__invocation_handle(maker->invocation), capacity * sizeof(*items));
+        struct azfn__http_header *items = azfn__invocation_alloc(maker->invocation, capacity * sizeof(*items));
         if (!items) {
             return;
         }
@@ -39,6 +39,13 @@ static bool is_http(const struct azfn__invocation *invocation)
     return invocation->function->config->trigger == AZFN__TRIGGER_HTTP;
 }
 
+/* NULL where the event is over, or is no HTTP request. */
+static struct azfn__invocation *http_of(struct azfn_invocation *handle)
+{
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    return invocation && is_http(invocation) ? invocation : NULL;
+}
+
 static bool is_enveloped(const struct azfn__invocation *invocation)
 {
     return invocation->mode == AZFN__MODE_ENVELOPE;
@@ -56,7 +63,7 @@ static struct azfn_span decode_query_part(struct azfn__invocation *invocation, s
     if (part.length == 0 || (!memchr(part.data, '%', part.length) && !memchr(part.data, '+', part.length))) {
         return part;
     }
-    char *text = azfn_alloc(azfn__invocation_handle(invocation), part.length);
+    char *text = azfn__invocation_alloc(invocation, part.length);
     size_t length = 0;
     for (size_t i = 0; text && i < part.length; i++) {
         char c = part.data[i] == '+' ? ' ' : part.data[i];
@@ -73,7 +80,7 @@ static struct azfn_span join(struct azfn__invocation *invocation, struct azfn_sp
                              struct azfn_span b)
 {
     const struct azfn_span parts[] = {a, separator, b};
-    char *text = azfn_alloc(azfn__invocation_handle(invocation), a.length + separator.length + b.length);
+    char *text = azfn__invocation_alloc(invocation, a.length + separator.length + b.length);
     size_t length = 0;
     for (size_t i = 0; text && i < 3; i++) {
         if (parts[i].length > 0) {
@@ -96,7 +103,7 @@ static struct azfn_span join_repeats(struct list_maker *maker, size_t index)
             repeats++;
         }
     }
-    char *text = repeats > 0 ? azfn_alloc(azfn__invocation_handle(maker->invocation), length) : NULL;
+    char *text = repeats > 0 ? azfn__invocation_alloc(maker->invocation, length) : NULL;
     if (!text) {
         return items[index].value;
     }
@@ -139,20 +146,24 @@ static void make_forwarded_query(struct list_maker *maker, struct azfn_span rest
     }
 }
 
+/* What the host puts between the values of a header that came more than once. */
+static struct azfn_span separator_of(struct azfn_span name)
+{
+    return azfn__span_equal_ignore_case(name, AZFN__SPAN("Cookie")) ? AZFN__SPAN("; ") : AZFN__SPAN(", ");
+}
+
 /* The value of an envelope's header: an array of strings, or, tolerantly, a string. */
 static struct azfn_span joined_header(struct azfn__invocation *invocation, struct azfn_span name, struct azfn_span value)
 {
     if (azfn__json_type_of(value) != AZFN__JSON_ARRAY) {
         return azfn__envelope_string(value, &invocation->arena);
     }
-    bool is_cookie = azfn__span_equal_ignore_case(name, AZFN__SPAN("Cookie"));
-    struct azfn_span separator = is_cookie ? AZFN__SPAN("; ") : AZFN__SPAN(", ");
     struct azfn_span text = {0};
     struct azfn__json_walk walk = azfn__json_walk(value);
     while (azfn__json_walk_next(&walk)) {
         struct azfn_span item = azfn__envelope_string(walk.value, &invocation->arena);
         if (azfn_span_is_present(item)) {
-            text = azfn_span_is_present(text) ? join(invocation, text, separator, item) : item;
+            text = azfn_span_is_present(text) ? join(invocation, text, separator_of(name), item) : item;
         }
     }
     return text;
@@ -241,81 +252,59 @@ static struct azfn_span list_find(const struct azfn__header_list *list, const ch
 bool azfn_http_query_at(struct azfn_invocation *handle, size_t index, struct azfn_span *out_name,
                         struct azfn_span *out_value)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return false;
-    }
-    return is_http(invocation) && list_at(query_of(invocation), index, out_name, out_value);
+    struct azfn__invocation *invocation = http_of(handle);
+    return invocation && list_at(query_of(invocation), index, out_name, out_value);
 }
 
 bool azfn_http_header_at(struct azfn_invocation *handle, size_t index, struct azfn_span *out_name,
                          struct azfn_span *out_value)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return false;
-    }
-    return is_http(invocation) && list_at(headers_of(invocation), index, out_name, out_value);
+    struct azfn__invocation *invocation = http_of(handle);
+    return invocation && list_at(headers_of(invocation), index, out_name, out_value);
 }
 
 bool azfn_http_param_at(struct azfn_invocation *handle, size_t index, struct azfn_span *out_name,
                         struct azfn_span *out_value)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return false;
-    }
-    return is_http(invocation) && list_at(params_of(invocation), index, out_name, out_value);
+    struct azfn__invocation *invocation = http_of(handle);
+    return invocation && list_at(params_of(invocation), index, out_name, out_value);
 }
 
 struct azfn_span azfn_http_query(struct azfn_invocation *handle, const char *name)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return azfn__absent();
-    }
-    return is_http(invocation) ? list_find(query_of(invocation), name) : azfn__absent();
+    struct azfn__invocation *invocation = http_of(handle);
+    return invocation ? list_find(query_of(invocation), name) : azfn__absent();
 }
 
 struct azfn_span azfn_http_param(struct azfn_invocation *handle, const char *name)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return azfn__absent();
-    }
-    return is_http(invocation) ? list_find(params_of(invocation), name) : azfn__absent();
+    struct azfn__invocation *invocation = http_of(handle);
+    return invocation ? list_find(params_of(invocation), name) : azfn__absent();
 }
 
-struct azfn_span azfn_http_header(struct azfn_invocation *handle, const char *name)
+static struct azfn_span header_of(struct azfn__invocation *invocation, struct azfn_span name)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return azfn__absent();
-    }
     struct azfn_span text = {0};
-    if (!is_http(invocation)) {
-        return text;
-    }
     const struct azfn__header_list *headers = headers_of(invocation);
-    struct azfn_span wanted = azfn_span_of(name);
     for (size_t i = 0; i < headers->count; i++) {
-        if (azfn__span_equal_ignore_case(headers->items[i].name, wanted)) {
-            bool is_cookie = azfn__span_equal_ignore_case(wanted, AZFN__SPAN("Cookie"));
-            text = azfn_span_is_present(text) ? join(invocation, text, is_cookie ? AZFN__SPAN("; ") : AZFN__SPAN(", "),
-                                                     headers->items[i].value)
-                                              : headers->items[i].value;
+        if (azfn__span_equal_ignore_case(headers->items[i].name, name)) {
+            struct azfn_span value = headers->items[i].value;
+            text = azfn_span_is_present(text) ? join(invocation, text, separator_of(name), value) : value;
         }
     }
     return text;
 }
 
+struct azfn_span azfn_http_header(struct azfn_invocation *handle, const char *name)
+{
+    struct azfn__invocation *invocation = http_of(handle);
+    return invocation ? header_of(invocation, azfn_span_of(name)) : azfn__absent();
+}
+
 struct azfn_span azfn_http_method(struct azfn_invocation *handle)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    struct azfn__invocation *invocation = http_of(handle);
     if (!invocation) {
-        return azfn__absent();
-    }
-    if (!is_http(invocation)) {
         return azfn__absent();
     }
     return is_enveloped(invocation) ? azfn__envelope_string(invocation->envelope.method, &invocation->arena)
@@ -342,11 +331,8 @@ static struct azfn_span path_of_url(struct azfn_span url)
 
 struct azfn_span azfn_http_path(struct azfn_invocation *handle)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    struct azfn__invocation *invocation = http_of(handle);
     if (!invocation) {
-        return azfn__absent();
-    }
-    if (!is_http(invocation)) {
         return azfn__absent();
     }
     return is_enveloped(invocation) ? path_of_url(azfn__envelope_string(invocation->envelope.url, &invocation->arena))
@@ -356,7 +342,7 @@ struct azfn_span azfn_http_path(struct azfn_invocation *handle)
 /* What the host puts into the envelope as base64; everything else it decodes as UTF-8. */
 static bool is_base64_body(struct azfn__invocation *invocation)
 {
-    struct azfn_span type = azfn_http_header(azfn__invocation_handle(invocation), "Content-Type");
+    struct azfn_span type = header_of(invocation, AZFN__SPAN("Content-Type"));
     size_t length = 0;
     while (length < type.length && type.data[length] != ';') {
         length++;
@@ -370,11 +356,8 @@ static bool is_base64_body(struct azfn__invocation *invocation)
 
 struct azfn_span azfn_http_body(struct azfn_invocation *handle)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    struct azfn__invocation *invocation = http_of(handle);
     if (!invocation) {
-        return azfn__absent();
-    }
-    if (!is_http(invocation)) {
         return azfn__absent();
     }
     if (!is_enveloped(invocation)) {
@@ -393,11 +376,8 @@ struct azfn_span azfn_http_body(struct azfn_invocation *handle)
 
 bool azfn_http_body_is_exact(struct azfn_invocation *handle)
 {
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    struct azfn__invocation *invocation = http_of(handle);
     if (!invocation) {
-        return false;
-    }
-    if (!is_http(invocation)) {
         return false;
     }
     if (!is_enveloped(invocation)) {
@@ -406,5 +386,5 @@ bool azfn_http_body_is_exact(struct azfn_invocation *handle)
     if (azfn_span_is_present(invocation->envelope.body)) {
         return is_base64_body(invocation);
     }
-    return !azfn_span_is_present(azfn_http_header(azfn__invocation_handle(invocation), "Transfer-Encoding"));
+    return !azfn_span_is_present(header_of(invocation, AZFN__SPAN("Transfer-Encoding")));
 }

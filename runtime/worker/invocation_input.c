@@ -36,7 +36,7 @@ struct azfn_span azfn_input_bytes(struct azfn_invocation *handle, const char *na
     if (!invocation) {
         return azfn__absent();
     }
-    struct azfn_span text = azfn_input(azfn__invocation_handle(invocation), name);
+    struct azfn_span text = azfn__envelope_text(input_value(invocation, name), &invocation->arena);
     return text.length > 0 ? azfn__envelope_base64(text, &invocation->arena) : text;
 }
 

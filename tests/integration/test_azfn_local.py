@@ -741,21 +741,19 @@ class Processes(unittest.TestCase):
             self.assertIn("line one,line two,last words", str(caught.exception))
             self.assertEqual(folder.starts, 3)
 
-    def test_exit_0_before_listening_is_polled_until_the_limit(self):
-        with AppFolder("exits-at-start=0").add_http("hello") as folder:
+    def assert_never_ready(self, behaviour, expected):
+        with AppFolder(behaviour).add_http("hello") as folder:
             handler = folder.handler(initialization_timeout_s=0.3)
             with self.assertRaises(HandlerError) as caught:
                 handler.start()
-            self.assertIn("not ready", str(caught.exception))
+            self.assertIn(expected, str(caught.exception))
             self.assertEqual(handler.starts, 3)
 
+    def test_exit_0_before_listening_is_polled_until_the_limit(self):
+        self.assert_never_ready("exits-at-start=0", "not ready")
+
     def test_the_initialization_timeout_counts_as_an_error(self):
-        with AppFolder("never-listens").add_http("hello") as folder:
-            handler = folder.handler(initialization_timeout_s=0.3)
-            with self.assertRaises(HandlerError) as caught:
-                handler.start()
-            self.assertIn("not ready within 0.3 s", str(caught.exception))
-            self.assertEqual(handler.starts, 3)
+        self.assert_never_ready("never-listens", "not ready within 0.3 s")
 
     def test_what_can_not_be_started(self):
         description = {"customHandler": {"description": {"defaultExecutablePath": "no-such-handler"}}}
