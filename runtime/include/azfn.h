@@ -67,7 +67,7 @@ static inline bool azfn_span_is_present(struct azfn_span span) { return span.dat
 /* One event that a function has to answer: an HTTP request, a queue message, a timer's tick, ...
  *
  * The function owns it from the call of its handler until it answers, exactly once, with one of
- * azfn_http_reply(), azfn_succeed() or azfn_fail(), now or from a later callback. These three take it back
+ * azfn_http_reply(), azfn_http_end(), azfn_succeed() or azfn_fail(), now or from a later callback. These take it back
  * whatever they return. All spans and memory that came from it die, wiped, with it. A function that has
  * not answered when its time is over (azfn.json: timeoutMs) has lost the invocation: azfn has answered
  * for it, and its callbacks are not called any more. A function that comes back to an invocation that is over
@@ -80,6 +80,8 @@ struct azfn_function {
     const char *name;         /* Required. The name of the folder that holds function.json; must be static. */
     azfn_handler_fn *handler; /* Required. Called on the loop's thread. */
     void *user_data;          /* Optional. Passed to handler as it is. */
+    bool streams_body;        /* Optional. Of an HTTP function: the handler is called before the body is there, and
+                               * reads it with azfn_http_read_body(). Otherwise the body is collected. */
 };
 
 /* Runs the functions as a custom handler until the host ends it. Returns main()'s result. Call it first
@@ -115,11 +117,21 @@ struct azfn_span azfn_http_query(struct azfn_invocation *invocation, const char 
 struct azfn_span azfn_http_header(struct azfn_invocation *invocation, const char *name);
 /* A parameter of the route, {id} or {id:int}, decoded. Absent where an optional one is missing. */
 struct azfn_span azfn_http_param(struct azfn_invocation *invocation, const char *name);
-/* Empty where there is none. */
+/* Empty where there is none, and where the function streams it. */
 struct azfn_span azfn_http_body(struct azfn_invocation *invocation);
 /* False where the host's envelope may have changed the body's bytes: it decodes all but
  * application/octet-stream and multipart as UTF-8, and loses a chunked one. Signatures need exact bytes. */
 bool azfn_http_body_is_exact(struct azfn_invocation *invocation);
+
+/* The body in pieces. Calls on_body once, on a later turn of the loop: with a piece, which is valid during the call;
+ * with is_last when nothing follows it; or with an error: AZFN_ERROR_LIMIT (more than maxBodyBytes),
+ * AZFN_ERROR_SYNTAX (not HTTP), AZFN_ERROR_TIMEOUT (too slow), AZFN_ERROR_UNAVAILABLE (the caller has gone). No more
+ * is read from the caller than the function asks for, but for a buffer. A body that was collected comes as one
+ * piece. Errors: AZFN_ERROR_STATE (no HTTP function, asked already, or the last piece was read). */
+typedef void azfn_on_body_fn(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece,
+                             bool is_last, void *user_data);
+AZFN_MUST_USE enum azfn_error azfn_http_read_body(struct azfn_invocation *invocation, azfn_on_body_fn *on_body,
+                                                  void *user_data);
 
 /* All of them, in the order of the request: index from 0 until the call returns false. */
 bool azfn_http_query_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
@@ -178,6 +190,25 @@ enum azfn_error azfn_http_set_header(struct azfn_invocation *invocation, const c
  * survive there. */
 enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, const char *content_type,
                                 struct azfn_span body);
+
+/* An HTTP answer in pieces: begin, write as often as needed, end; each piece goes out at once. Where the host can't
+ * take pieces (an envelope) and for HTTP/1.0 they are put together and sent at the end. With forwarding the host
+ * collects them as well; with proxying they reach the client as they are sent, as server-sent events need it.
+ * timeoutMs counts for the whole answer; one that is cut off (azfn_fail(), the deadline) is seen as broken
+ * by the caller. */
+/* Sends status and headers; none can be set afterwards. status is 200 to 599, but for 204, 205 and 304. */
+enum azfn_error azfn_http_begin(struct azfn_invocation *invocation, int status, const char *content_type);
+/* bytes are copied, or sent before this returns. AZFN_ERROR_UNAVAILABLE: the caller does not keep up, nothing of bytes
+ * was taken, write them again when azfn_http_on_writable() says so. AZFN_ERROR_STATE: there was no
+ * azfn_http_begin(), or the caller has gone: end it. AZFN_ERROR_LIMIT: more than 1 MiB at once, or more than 128 MiB
+ * where pieces are put together; sticks. */
+AZFN_MUST_USE enum azfn_error azfn_http_write(struct azfn_invocation *invocation, struct azfn_span bytes);
+/* Calls on_writable once, on a later turn of the loop, when azfn_http_write() will take more, or the caller has gone. */
+typedef void azfn_on_writable_fn(struct azfn_invocation *invocation, void *user_data);
+AZFN_MUST_USE enum azfn_error azfn_http_on_writable(struct azfn_invocation *invocation,
+                                                    azfn_on_writable_fn *on_writable, void *user_data);
+/* The answer is whole: takes the invocation back, as azfn_http_reply() does. */
+enum azfn_error azfn_http_end(struct azfn_invocation *invocation);
 
 /* A message for an output binding; "$return" names the return value. Called again for the same binding it
  * adds another message. Arrives byte for byte as it is given. Must be UTF-8. */

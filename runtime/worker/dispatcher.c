@@ -192,7 +192,9 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
     if (is_full(invocation->function)) {
         return (struct azfn__dispatch_decision){.status = 429, .reason = FULL};
     }
-    return (struct azfn__dispatch_decision){.max_body_bytes = wire_limit(invocation)};
+    return (struct azfn__dispatch_decision){
+        .max_body_bytes = wire_limit(invocation),
+        .streams_body = invocation->mode == AZFN__MODE_FORWARDED && invocation->function->registered->streams_body};
 }
 
 static void arm_deadline_timer(struct azfn__dispatcher *dispatcher)
@@ -283,10 +285,10 @@ static void refuse(struct azfn__invocation *invocation, uint16_t status, const c
 }
 
 void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation,
-                          azfn__respond_fn *respond, void *respond_context)
+                          const struct azfn__responder *responder, void *responder_context)
 {
-    invocation->respond = respond;
-    invocation->respond_context = respond_context;
+    invocation->responder = responder;
+    invocation->responder_context = responder_context;
     if (invocation->mode == AZFN__MODE_READINESS) {
         invocation->state = AZFN__INVOCATION_ANSWERED;
         const struct azfn__http_response ready = {.status = 200, .body = azfn__span("", 0)};
@@ -331,6 +333,6 @@ void azfn__dispatcher_cancel(struct azfn__invocation *invocation)
 
 void azfn__dispatcher_abandon(struct azfn__invocation *invocation)
 {
-    invocation->respond = NULL;
-    invocation->respond_context = NULL;
+    invocation->responder = NULL;
+    invocation->responder_context = NULL;
 }

@@ -38,6 +38,7 @@ struct azfn__dispatch_decision {
     uint16_t status;         /* 0: read the body and run it; otherwise the answer */
     const char *reason;      /* for the log, where status is not 0 */
     uint64_t max_body_bytes; /* where status is 0 */
+    bool streams_body;       /* where status is 0: run it at once, the body follows */
     uint32_t allowed;        /* for 405: methods, as in the configuration */
 };
 
@@ -59,10 +60,10 @@ void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn__
 /* The head of invocation->request is there: whose is it, and may it go on? */
 struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *dispatcher,
                                                       struct azfn__invocation *invocation);
-/* The request is complete and was not refused: calls the function. respond is called once, perhaps before
- * this returns. */
+/* The request is complete, or its body is streamed, and was not refused: calls the function. The responder is
+ * used from now on, perhaps before this returns. */
 void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation,
-                          azfn__respond_fn *respond, void *respond_context);
+                          const struct azfn__responder *responder, void *responder_context);
 /* The caller has gone, as far as can be seen: tells the function, once. Not to be called from within a call of the
  * function's code. The answer may still be sent. */
 void azfn__dispatcher_cancel(struct azfn__invocation *invocation);

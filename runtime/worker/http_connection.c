@@ -1,8 +1,8 @@
 #include "worker/http_connection.h"
 
 #include "base/span.h"
+#include "worker/http_exchange.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Requests of one connection before others get their turn. */
@@ -10,8 +10,8 @@
 /* Bytes that may come ahead of their turn. */
 #define AHEAD_MAX_BYTES ((size_t)128 << 10)
 #define AHEAD_PAUSE_BYTES ((size_t)48 << 10)
-/* Up to this size copying a body behind the head is cheaper than a second part in the system call. */
-#define COPIED_BODY_BYTES ((size_t)2 << 10)
+/* Of a body that is streamed: what waits for the function to ask for it. */
+#define UNREAD_PAUSE_BYTES ((size_t)64 << 10)
 
 /* One thread, and libuv hands the buffer back before it asks for the next: so one serves all connections. */
 static char read_buffer[(size_t)64 << 10];
@@ -24,6 +24,11 @@ struct azfn__http_connection *azfn__http_connection_of(struct azfn__deadline_lin
     return (struct azfn__http_connection *)(void *)((char *)link - offsetof(struct azfn__http_connection, deadline));
 }
 
+struct azfn__http_connection *azfn__http_connection_of_sender(struct azfn__http_sender *sender)
+{
+    return (struct azfn__http_connection *)(void *)((char *)sender - offsetof(struct azfn__http_connection, sender));
+}
+
 static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *out_buffer)
 {
     (void)handle;
@@ -31,20 +36,18 @@ static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *ou
     *out_buffer = uv_buf_init(read_buffer, sizeof(read_buffer));
 }
 
-/* libuv does not write to what it sends. */
-static uv_buf_t buffer_of(struct azfn_span span)
-{
-    return uv_buf_init((char *)span.data, (unsigned)span.length);
-}
-
 static void on_closed(uv_handle_t *handle)
 {
     struct azfn__http_connection *connection = handle->data;
     azfn__buffer_clean_up(&connection->ahead);
-    free(connection);
+    connection->is_closed = true;
+    /* one that waits for its turn is freed when it comes */
+    if (!connection->is_waiting) {
+        free(connection);
+    }
 }
 
-static void enter_phase(struct azfn__http_connection *connection, enum azfn__http_connection_phase phase)
+void azfn__http_connection_enter(struct azfn__http_connection *connection, enum azfn__http_connection_phase phase)
 {
     struct azfn__http_server *server = connection->server;
     server->exchange_count -= connection->phase == AZFN__CONNECTION_EXCHANGING ? 1 : 0;
@@ -52,13 +55,13 @@ static void enter_phase(struct azfn__http_connection *connection, enum azfn__htt
     connection->phase = phase;
 }
 
-static void close_connection(struct azfn__http_connection *connection)
+void azfn__http_connection_close(struct azfn__http_connection *connection)
 {
     struct azfn__invocation *invocation = connection->invocation;
     if (connection->phase == AZFN__CONNECTION_CLOSING) {
         return;
     }
-    enter_phase(connection, AZFN__CONNECTION_CLOSING);
+    azfn__http_connection_enter(connection, AZFN__CONNECTION_CLOSING);
     connection->server->connection_count--;
     connection->invocation = NULL;
     azfn__deadline_queue_leave(&connection->deadline);
@@ -67,9 +70,35 @@ static void close_connection(struct azfn__http_connection *connection)
     } else if (invocation) {
         azfn__dispatcher_release(connection->server->dispatcher, invocation);
     }
-    /* one that waits for its turn is closed when it comes */
-    if (!connection->is_waiting && !connection->is_processing) {
-        uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    uv_close((uv_handle_t *)&connection->tcp, on_closed);
+}
+
+void azfn__http_connection_await(struct azfn__http_connection *connection)
+{
+    struct azfn__http_server_queues *queues = &connection->server->queues;
+    struct azfn__deadline_queue *queue = !azfn__http_sender_is_idle(&connection->sender)        ? &queues->sending
+                                         : connection->is_body_open && !connection->is_paused ? &queues->receiving
+                                                                                                : NULL;
+    if (!queue) {
+        azfn__deadline_queue_leave(&connection->deadline);
+    } else if (connection->deadline.queue != queue) {
+        azfn__http_server_await(connection->server, queue, &connection->deadline);
+    }
+}
+
+static void pause_reading(struct azfn__http_connection *connection)
+{
+    if (!connection->is_paused) {
+        connection->is_paused = true;
+        uv_read_stop((uv_stream_t *)&connection->tcp);
+    }
+}
+
+static void resume_reading(struct azfn__http_connection *connection)
+{
+    if (connection->is_paused) {
+        connection->is_paused = false;
+        uv_read_start((uv_stream_t *)&connection->tcp, on_allocate, on_read);
     }
 }
 
@@ -81,165 +110,30 @@ static void on_shutdown(uv_shutdown_t *request, int status)
 
 /* Closing a socket with unread bytes makes the kernel send a reset, which can overtake our answer. So the
  * client gets the end of our side first, and a moment to close its own. */
-static void linger(struct azfn__http_connection *connection)
+void azfn__http_connection_linger(struct azfn__http_connection *connection)
 {
     uv_shutdown_t *request = connection->has_ended ? NULL : malloc(sizeof(*request));
     if (!request || uv_shutdown(request, (uv_stream_t *)&connection->tcp, on_shutdown) != 0) {
         free(request);
-        close_connection(connection);
+        azfn__http_connection_close(connection);
         return;
     }
-    enter_phase(connection, AZFN__CONNECTION_LINGERING);
+    azfn__http_connection_enter(connection, AZFN__CONNECTION_LINGERING);
     azfn__buffer_clean_up(&connection->ahead);
     connection->linger_until_ms = uv_now(connection->server->loop) + connection->server->limits.receiving_ms;
     azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
-    if (connection->is_paused) {
-        connection->is_paused = false;
-        uv_read_start((uv_stream_t *)&connection->tcp, on_allocate, on_read);
-    }
+    resume_reading(connection);
 }
 
-static void become_idle(struct azfn__http_connection *connection)
+void azfn__http_connection_become_idle(struct azfn__http_connection *connection)
 {
-    enter_phase(connection, AZFN__CONNECTION_READING);
+    azfn__http_connection_enter(connection, AZFN__CONNECTION_READING);
     azfn__http_server_await(connection->server, &connection->server->queues.idle, &connection->deadline);
-}
-
-/* The answer is out. */
-static void finish_exchange(struct azfn__http_connection *connection)
-{
-    struct azfn__invocation *invocation = connection->invocation;
-    bool was_refused = invocation->state == AZFN__INVOCATION_RECEIVING;
-    connection->invocation = NULL;
-    azfn__dispatcher_release(connection->server->dispatcher, invocation);
-    azfn__http_server_note_activity(connection->server);
-    if (connection->is_last) {
-        if (was_refused || connection->ahead.length > 0) {
-            linger(connection);
-        } else {
-            close_connection(connection);
-        }
-        return;
-    }
-    become_idle(connection);
     if (!connection->is_processing && connection->ahead.length > 0) {
         azfn__http_server_wait_turn(connection->server, connection);
     } else if (!connection->is_processing && connection->has_ended) {
-        close_connection(connection);
+        azfn__http_connection_close(connection);
     }
-}
-
-static void log_lost_answer(struct azfn__http_connection *connection)
-{
-    azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_ERROR, NULL,
-                         AZFN__SPAN("the answer was lost: no memory for it"));
-}
-
-static void on_written(uv_write_t *request, int status)
-{
-    struct azfn__http_connection *connection = request->data;
-    free(request);
-    if (connection->phase == AZFN__CONNECTION_CLOSING) {
-        return;
-    }
-    if (status != 0) {
-        close_connection(connection);
-    } else {
-        finish_exchange(connection);
-    }
-}
-
-/* Queues what the socket did not take; it stays in the invocation until it is out. */
-static void write_rest(struct azfn__http_connection *connection, struct azfn_span head, struct azfn_span body)
-{
-    struct azfn__buffer *out = &connection->invocation->out;
-    if (body.length > 0 && (!out->data || body.data < out->data || body.data >= out->data + out->capacity)) {
-        azfn__buffer_reset(out, SIZE_MAX);
-        azfn__buffer_append_span(out, body);
-        body = azfn__buffer_span(out);
-    }
-    uv_write_t *request = malloc(sizeof(*request));
-    if (!request || out->has_failed) {
-        free(request);
-        log_lost_answer(connection);
-        close_connection(connection);
-        return;
-    }
-    request->data = connection;
-    uv_buf_t parts[] = {buffer_of(head), buffer_of(body)};
-    unsigned first = head.length == 0 ? 1 : 0;
-    if (uv_write(request, (uv_stream_t *)&connection->tcp, parts + first, 2 - first, on_written) != 0) {
-        free(request);
-        close_connection(connection);
-        return;
-    }
-    azfn__http_server_await(connection->server, &connection->server->queues.sending, &connection->deadline);
-}
-
-static void write_all(struct azfn__http_connection *connection, struct azfn_span head, struct azfn_span body)
-{
-    uv_buf_t parts[] = {buffer_of(head), buffer_of(body)};
-    int status = uv_try_write((uv_stream_t *)&connection->tcp, parts, body.length > 0 ? 2 : 1);
-    if (status < 0 && status != UV_EAGAIN) {
-        close_connection(connection);
-        return;
-    }
-    size_t written = status > 0 ? (size_t)status : 0;
-    if (written == head.length + body.length) {
-        finish_exchange(connection);
-        return;
-    }
-    write_rest(connection, azfn__span_from(head, written),
-               azfn__span_from(body, written > head.length ? written - head.length : 0));
-}
-
-static void on_respond(struct azfn__invocation *invocation, const struct azfn__http_response *response, void *context)
-{
-    struct azfn__http_connection *connection = context;
-    struct azfn__http_response complete = *response;
-    struct azfn_span body;
-    uv_timeval64_t now = {0};
-    uv_gettimeofday(&now);
-    connection->is_last = connection->is_last || !invocation->request.is_keep_alive || connection->server->is_draining;
-    complete.is_last = connection->is_last;
-    complete.is_head_request = invocation->request.method == AZFN__METHOD_HEAD;
-    complete.is_http_1_0 = invocation->request.minor_version == 0;
-    azfn__http_response_encode(&complete, now.tv_sec, &invocation->head, &body);
-    if (body.length <= COPIED_BODY_BYTES) {
-        azfn__buffer_append_span(&invocation->head, body);
-        body = azfn__span("", 0);
-    }
-    if (invocation->head.has_failed) {
-        log_lost_answer(connection);
-        close_connection(connection);
-        return;
-    }
-    write_all(connection, azfn__buffer_span(&invocation->head), body);
-}
-
-static void log_refusal(struct azfn__http_connection *connection, unsigned status, const char *reason)
-{
-    char text[160];
-    int length = snprintf(text, sizeof(text), "%u: %s", status, reason);
-    const char *event = status == 404 || status == 405 ? "input_validation_fail:route"
-                        : status == 429                ? "excess_rate_limit_exceeded:function"
-                                                       : "input_validation_fail:http";
-    azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_WARNING, event,
-                         azfn__span(text, length > 0 ? (size_t)length : 0));
-}
-
-/* Answers with a bare status and closes: what follows on this connection can't be trusted, or is a body that
- * nobody wants. */
-static void refuse(struct azfn__http_connection *connection, uint16_t status, const char *reason)
-{
-    struct azfn__invocation *invocation = connection->invocation;
-    log_refusal(connection, status, reason);
-    azfn__deadline_queue_leave(&connection->deadline);
-    enter_phase(connection, AZFN__CONNECTION_EXCHANGING);
-    connection->is_last = true;
-    invocation->respond = on_respond;
-    invocation->respond_context = connection;
-    azfn__invocation_answer_status(invocation, status);
 }
 
 static void append_allow(struct azfn__invocation *invocation, uint32_t allowed)
@@ -255,30 +149,16 @@ static void append_allow(struct azfn__invocation *invocation, uint32_t allowed)
     azfn__buffer_append_text(&invocation->header_lines, "\r\n");
 }
 
-/* The head is there. False: it was answered. */
-static bool take_head(struct azfn__http_connection *connection)
+/* False: the connection is closed. */
+static bool tell_to_continue(struct azfn__http_connection *connection)
 {
     const struct azfn_span go_on = AZFN__SPAN("HTTP/1.1 100 Continue\r\n\r\n");
-    struct azfn__invocation *invocation = connection->invocation;
-    invocation->request = connection->parser.request;
-    struct azfn__dispatch_decision decision = azfn__dispatcher_route(connection->server->dispatcher, invocation);
-    if (decision.status != 0) {
-        if (decision.status == 405) {
-            append_allow(invocation, decision.allowed);
-        }
-        refuse(connection, decision.status, decision.reason);
+    uv_buf_t part = uv_buf_init((char *)go_on.data, (unsigned)go_on.length); /* libuv does not write to it */
+    int written = uv_try_write((uv_stream_t *)&connection->tcp, &part, 1);
+    /* where nothing fits, the client sends the body after a while all the same; half a line can't be mended */
+    if (written != UV_EAGAIN && written != (int)part.len) {
+        azfn__http_connection_close(connection);
         return false;
-    }
-    azfn__http_parser_limit_body(&connection->parser, decision.max_body_bytes);
-    if (invocation->request.expects_continue && invocation->request.has_body && invocation->request.minor_version > 0 &&
-        invocation->request.content_length <= decision.max_body_bytes) {
-        uv_buf_t part = buffer_of(go_on);
-        int written = uv_try_write((uv_stream_t *)&connection->tcp, &part, 1);
-        /* where nothing fits, the client sends the body after a while all the same; half a line can't be mended */
-        if (written != UV_EAGAIN && written != (int)part.len) {
-            close_connection(connection);
-            return false;
-        }
     }
     return true;
 }
@@ -288,15 +168,44 @@ static void run(struct azfn__http_connection *connection)
     struct azfn__invocation *invocation = connection->invocation;
     invocation->request = connection->parser.request;
     azfn__deadline_queue_leave(&connection->deadline);
-    enter_phase(connection, AZFN__CONNECTION_EXCHANGING);
-    azfn__dispatcher_run(connection->server->dispatcher, invocation, on_respond, connection);
+    azfn__http_connection_enter(connection, AZFN__CONNECTION_EXCHANGING);
+    azfn__dispatcher_run(connection->server->dispatcher, invocation, &azfn__http_exchange_responder, connection);
+}
+
+/* The head is there. False: it was answered, or runs. */
+static bool take_head(struct azfn__http_connection *connection)
+{
+    struct azfn__invocation *invocation = connection->invocation;
+    const struct azfn__http_request *request = &invocation->request;
+    invocation->request = connection->parser.request;
+    struct azfn__dispatch_decision decision = azfn__dispatcher_route(connection->server->dispatcher, invocation);
+    if (decision.status != 0) {
+        if (decision.status == 405) {
+            append_allow(invocation, decision.allowed);
+        }
+        azfn__http_exchange_refuse(connection, decision.status, decision.reason);
+        return false;
+    }
+    azfn__http_parser_limit_body(&connection->parser, decision.max_body_bytes);
+    bool is_too_large = request->content_length > decision.max_body_bytes;
+    if (request->expects_continue && request->has_body && request->minor_version > 0 && !is_too_large &&
+        !tell_to_continue(connection)) {
+        return false;
+    }
+    if (!decision.streams_body || !request->has_body || is_too_large) {
+        return true;
+    }
+    connection->is_body_open = true;
+    invocation->body_reader.is_streamed = true;
+    run(connection);
+    return false;
 }
 
 static bool begin_request(struct azfn__http_connection *connection)
 {
     connection->invocation = azfn__dispatcher_acquire(connection->server->dispatcher);
     if (!connection->invocation) {
-        close_connection(connection);
+        azfn__http_connection_close(connection);
         return false;
     }
     azfn__http_parser_begin(&connection->parser, &connection->invocation->message);
@@ -308,10 +217,9 @@ static void keep_ahead(struct azfn__http_connection *connection, const char *dat
 {
     azfn__buffer_append(&connection->ahead, data, length);
     if (connection->ahead.has_failed) {
-        close_connection(connection);
-    } else if (connection->ahead.length > AHEAD_PAUSE_BYTES && !connection->is_paused) {
-        connection->is_paused = true;
-        uv_read_stop((uv_stream_t *)&connection->tcp);
+        azfn__http_connection_close(connection);
+    } else if (connection->ahead.length > AHEAD_PAUSE_BYTES) {
+        pause_reading(connection);
     }
 }
 
@@ -342,9 +250,70 @@ static size_t read_request(struct azfn__http_connection *connection, const char 
             return taken;
         case AZFN__HTTP_REFUSED:
             connection->invocation->request = connection->parser.request;
-            refuse(connection, connection->parser.refusal_status, connection->parser.refusal_reason);
+            azfn__http_exchange_refuse(connection, connection->parser.refusal_status, connection->parser.refusal_reason);
             return taken;
         }
+    }
+}
+
+/* Hands the function what it has asked for, and reads on where it may. */
+static void deliver_body(struct azfn__http_connection *connection)
+{
+    struct azfn__invocation *invocation = connection->invocation;
+    azfn__invocation_deliver_body(invocation);
+    if (connection->invocation != invocation || !connection->is_body_open) {
+        return;
+    }
+    if (invocation->message.body.length > UNREAD_PAUSE_BYTES) {
+        pause_reading(connection);
+    } else {
+        resume_reading(connection);
+    }
+    azfn__http_connection_await(connection);
+}
+
+static void break_body(struct azfn__http_connection *connection, enum azfn_error error)
+{
+    connection->is_body_open = false;
+    connection->is_body_broken = true;
+    connection->is_last = true;
+    connection->invocation->body_reader.error = error;
+}
+
+static enum azfn_error error_of(uint16_t status)
+{
+    return status == 413 ? AZFN_ERROR_LIMIT : status == 503 ? AZFN_ERROR_NO_MEMORY : AZFN_ERROR_SYNTAX;
+}
+
+/* More of a body that the function reads while it runs. */
+static void read_body(struct azfn__http_connection *connection, const char *data, size_t length)
+{
+    struct azfn__http_parser *parser = &connection->parser;
+    size_t taken = 0;
+    enum azfn__http_parser_state state = azfn__http_parser_feed(parser, data, length, &taken);
+    if (state == AZFN__HTTP_COMPLETE) {
+        connection->is_body_open = false;
+        connection->invocation->body_reader.is_complete = true;
+        if (taken < length) {
+            keep_ahead(connection, data + taken, length - taken);
+        }
+    } else if (state == AZFN__HTTP_REFUSED) {
+        azfn__http_exchange_log_refusal(connection, parser->refusal_status, parser->refusal_reason);
+        break_body(connection, error_of(parser->refusal_status));
+    }
+    if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
+        azfn__http_connection_await(connection);
+        deliver_body(connection);
+    }
+}
+
+void azfn__http_connection_continue_body(struct azfn__http_connection *connection)
+{
+    const struct azfn__invocation *invocation = connection->invocation;
+    resume_reading(connection);
+    azfn__http_connection_await(connection);
+    if (!connection->is_body_open || invocation->message.body.length > 0) {
+        azfn__http_server_wait_turn(connection->server, connection);
     }
 }
 
@@ -361,13 +330,11 @@ static void process(struct azfn__http_connection *connection, const char *data, 
         }
     }
     connection->is_processing = false;
-    if (connection->phase == AZFN__CONNECTION_CLOSING) {
-        if (!connection->is_waiting) {
-            uv_close((uv_handle_t *)&connection->tcp, on_closed);
-        }
+    if (connection->phase == AZFN__CONNECTION_CLOSING || connection->phase == AZFN__CONNECTION_LINGERING) {
         return;
     }
-    if (connection->phase == AZFN__CONNECTION_LINGERING) {
+    if (connection->is_body_open) {
+        read_body(connection, data + taken, length - taken);
         return;
     }
     if (taken < length) {
@@ -376,26 +343,26 @@ static void process(struct azfn__http_connection *connection, const char *data, 
     if (connection->phase == AZFN__CONNECTION_READING && connection->ahead.length > 0) {
         azfn__http_server_wait_turn(connection->server, connection);
     } else if (connection->phase == AZFN__CONNECTION_READING && connection->has_ended) {
-        close_connection(connection);
+        azfn__http_connection_close(connection);
     }
 }
 
 void azfn__http_connection_turn(struct azfn__http_connection *connection)
 {
     connection->is_waiting = false;
-    if (connection->phase == AZFN__CONNECTION_CLOSING) {
-        uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    if (connection->is_closed) {
+        free(connection);
         return;
     }
+    if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
+        deliver_body(connection); /* bytes that came ahead wait until the exchange has ended */
+    }
     if (connection->phase != AZFN__CONNECTION_READING) {
-        return; /* it goes on when its exchange has ended */
+        return;
     }
     struct azfn__buffer ahead = connection->ahead;
     azfn__buffer_init(&connection->ahead, AHEAD_MAX_BYTES);
-    if (connection->is_paused) {
-        connection->is_paused = false;
-        uv_read_start((uv_stream_t *)&connection->tcp, on_allocate, on_read);
-    }
+    resume_reading(connection);
     process(connection, ahead.data, ahead.length);
     azfn__buffer_clean_up(&ahead);
 }
@@ -408,13 +375,14 @@ static void cancel(const struct azfn__http_connection *connection)
 }
 
 /* The function is told after the connection has let go of its invocation, which it may answer at once. */
-static void abort_connection(struct azfn__http_connection *connection)
+void azfn__http_connection_abort(struct azfn__http_connection *connection)
 {
     struct azfn__invocation *invocation = connection->invocation;
     bool is_running = invocation && invocation->state == AZFN__INVOCATION_RUNNING;
-    close_connection(connection);
+    azfn__http_connection_close(connection);
     if (is_running) {
         azfn__dispatcher_cancel(invocation);
+        azfn__invocation_lose_caller(invocation);
     }
 }
 
@@ -427,15 +395,19 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     if (connection->phase == AZFN__CONNECTION_LINGERING) {
         /* the host reads an answer only after it has sent the whole body, however large */
         if (count < 0 || uv_now(connection->server->loop) > connection->linger_until_ms) {
-            close_connection(connection);
+            azfn__http_connection_close(connection);
         } else {
             azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
         }
-    } else if (count == UV_EOF && (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->ahead.length > 0)) {
+    } else if (count == UV_EOF && !connection->is_body_open && (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->ahead.length > 0)) {
         connection->has_ended = true; /* the host's way to give up; another client may still want its answers */
         cancel(connection);
     } else if (count < 0) {
-        abort_connection(connection);
+        azfn__http_connection_abort(connection);
+    } else if (connection->is_body_broken) {
+        return; /* until the function has answered, and then it lingers */
+    } else if (connection->is_body_open) {
+        read_body(connection, buffer->base, (size_t)count);
     } else if (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->is_waiting) {
         keep_ahead(connection, buffer->base, (size_t)count);
     } else {
@@ -447,9 +419,13 @@ void azfn__http_connection_expire(struct azfn__http_connection *connection)
 {
     if (connection->phase == AZFN__CONNECTION_READING && connection->invocation &&
         azfn__http_parser_is_inside(&connection->parser)) {
-        refuse(connection, 408, "the request did not arrive in time");
+        azfn__http_exchange_refuse(connection, 408, "the request did not arrive in time");
+    } else if (connection->is_body_open && azfn__http_sender_is_idle(&connection->sender)) {
+        azfn__http_exchange_log_refusal(connection, 408, "the body did not arrive in time");
+        break_body(connection, AZFN_ERROR_TIMEOUT);
+        deliver_body(connection);
     } else {
-        close_connection(connection);
+        azfn__http_connection_abort(connection);
     }
 }
 
@@ -463,14 +439,15 @@ enum azfn_error azfn__http_connection_accept(struct azfn__http_server *server)
     server->connection_count++;
     connection->server = server;
     connection->tcp.data = connection;
+    azfn__http_sender_init(&connection->sender, (uv_stream_t *)&connection->tcp, azfn__http_exchange_on_sent);
     azfn__buffer_init(&connection->ahead, AHEAD_MAX_BYTES);
     azfn__http_parser_init(&connection->parser, &server->limits.parser);
     if (uv_accept((uv_stream_t *)&server->listener, (uv_stream_t *)&connection->tcp) != 0 ||
         server->connection_count > server->limits.connections ||
         uv_read_start((uv_stream_t *)&connection->tcp, on_allocate, on_read) != 0) {
-        close_connection(connection);
+        azfn__http_connection_close(connection);
         return AZFN_ERROR_SYSTEM;
     }
-    become_idle(connection);
+    azfn__http_connection_become_idle(connection);
     return AZFN_OK;
 }

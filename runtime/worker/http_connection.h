@@ -4,6 +4,7 @@
 #ifndef AZFN_WORKER_HTTP_CONNECTION_H
 #define AZFN_WORKER_HTTP_CONNECTION_H
 
+#include "worker/http_sender.h"
 #include "worker/http_server.h"
 
 #include <azfn.h>
@@ -20,6 +21,7 @@ struct azfn__http_connection {
     uv_tcp_t tcp;
     struct azfn__http_server *server;
     struct azfn__http_parser parser;
+    struct azfn__http_sender sender;
     struct azfn__invocation *invocation; /* NULL while idle */
     struct azfn__buffer ahead;          /* bytes behind the request that is being answered */
     struct azfn__deadline_link deadline;
@@ -27,10 +29,14 @@ struct azfn__http_connection {
     uint64_t linger_until_ms;
     enum azfn__http_connection_phase phase;
     bool is_last;      /* close after this answer */
-    bool is_processing;/* process() is on the stack */
-    bool is_waiting;   /* in the server's list for the next turn */
-    bool is_paused;    /* not reading, since too much is ahead */
-    bool has_ended;    /* the client will send no more */
+    bool is_processing;   /* process() is on the stack */
+    bool is_waiting;      /* in the server's list for the next turn */
+    bool is_paused;       /* not reading, since too much is ahead, or waits for the function */
+    bool has_ended;       /* the client will send no more */
+    bool is_closed;
+    bool is_answer_whole; /* nothing will be added to what was sent or queued */
+    bool is_body_open;    /* the function runs, and its body still arrives */
+    bool is_body_broken;  /* such a body ended in an error: what follows it is thrown away */
 };
 
 /* Accepts the next connection of the server. Error: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */
@@ -41,6 +47,23 @@ void azfn__http_connection_turn(struct azfn__http_connection *connection);
 
 /* The time of its phase is over, or the server needs the place. */
 void azfn__http_connection_expire(struct azfn__http_connection *connection);
+
+/* For its answering half, http_exchange.h. */
+
+void azfn__http_connection_enter(struct azfn__http_connection *connection, enum azfn__http_connection_phase phase);
+/* Puts it into the queue for what it waits for, while a request is answered. */
+void azfn__http_connection_await(struct azfn__http_connection *connection);
+/* The exchange is over: goes on with the next request, perhaps on a later turn. */
+void azfn__http_connection_become_idle(struct azfn__http_connection *connection);
+/* The exchange is over, and so is the connection, but the client may still be sending. */
+void azfn__http_connection_linger(struct azfn__http_connection *connection);
+/* At once. A function that runs is not told. */
+void azfn__http_connection_close(struct azfn__http_connection *connection);
+/* The same, and tells the function: from the loop, never from within a call of it. */
+void azfn__http_connection_abort(struct azfn__http_connection *connection);
+/* The function asks for more of its body. */
+void azfn__http_connection_continue_body(struct azfn__http_connection *connection);
+struct azfn__http_connection *azfn__http_connection_of_sender(struct azfn__http_sender *sender);
 
 /* The connection that a link of a queue is embedded in. */
 struct azfn__http_connection *azfn__http_connection_of(struct azfn__deadline_link *link);

@@ -91,6 +91,7 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t length)
 {
     struct azfn__http_parser *parser = llhttp->data;
     azfn__buffer_append(&parser->message->body, at, length);
+    parser->body_bytes += length;
     return 0;
 }
 
@@ -328,7 +329,7 @@ static enum azfn__http_parser_state execute(struct azfn__http_parser *parser, co
 static enum azfn__http_parser_state feed_body(struct azfn__http_parser *parser, const char *data, size_t length,
                                               size_t *out_taken)
 {
-    uint64_t left = parser->request.content_length - parser->message->body.length;
+    uint64_t left = parser->request.content_length - parser->body_bytes;
     return execute(parser, data, left < length ? (size_t)left : length, out_taken);
 }
 

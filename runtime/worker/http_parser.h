@@ -53,6 +53,7 @@ struct azfn__http_parser {
     size_t line_start; /* offset in message->head */
     size_t line_count; /* header lines */
     uint64_t max_body_bytes;
+    uint64_t body_bytes; /* so far, also of what the message no longer holds */
     bool is_llhttp_complete;
     struct azfn__http_request_line line;
     struct azfn__http_chunk_guard chunk_guard;
@@ -65,7 +66,7 @@ void azfn__http_parser_begin(struct azfn__http_parser *parser, struct azfn__http
 /* True from the first byte of a request (blank lines before it do not count) until it is complete. */
 bool azfn__http_parser_is_inside(const struct azfn__http_parser *parser);
 /* Takes bytes until the state changes; *out_taken says how many. After AZFN__HTTP_HEAD call it again with
- * the rest (which may be empty). Once complete or refused it takes nothing and says the same again. */
+ * the rest (which may be empty). Between two calls the message's body may be taken out of it. Once complete or refused it takes nothing and says the same again. */
 enum azfn__http_parser_state azfn__http_parser_feed(struct azfn__http_parser *parser, const char *data,
                                                     size_t length, size_t *out_taken);
 /* After AZFN__HTTP_HEAD: the most that the body may have; beyond: 413. Without this call: none at all. */

@@ -156,7 +156,9 @@ void azfn__http_response_encode(const struct azfn__http_response *response, int6
         at = PUT(at, "\r\n");
     }
     at = put_span(at, response->header_lines);
-    if (has_content) {
+    if (response->is_chunked) {
+        at = PUT(at, "Transfer-Encoding: chunked\r\n");
+    } else if (has_content) {
         at = PUT(at, "Content-Length: ");
         at = put_uint(at, response->body.length);
         at = PUT(at, "\r\n");

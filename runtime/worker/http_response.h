@@ -15,10 +15,11 @@ struct azfn__http_response {
     bool is_head_request; /* the body is counted, not sent */
     bool is_last;         /* say Connection: close */
     bool is_http_1_0;     /* the request's version: keep-alive has to be said aloud */
+    bool is_chunked;      /* body is not known yet and follows in chunks; not for HTTP/1.0 */
 };
 
 /* Appends the status line and the headers with the empty line. Content-Length is always there, but for
- * 204 and 304, and Date. The body is not copied: *out_body is what has to follow on the wire, empty for
+ * 204 and 304 and chunked ones, and Date. The body is not copied: *out_body is what has to follow on the wire, empty for
  * HEAD, 204 and 304. now_s is the time for Date, in seconds since the epoch. Check out_head->has_failed. */
 void azfn__http_response_encode(const struct azfn__http_response *response, int64_t now_s,
                                 struct azfn__buffer *out_head, struct azfn_span *out_body);

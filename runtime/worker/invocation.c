@@ -53,6 +53,7 @@ void azfn__invocation_init(struct azfn__invocation *invocation, struct azfn__dis
     azfn__buffer_init(&invocation->logs, LOGS_MAX_BYTES);
     azfn__buffer_init(&invocation->head, HEAD_MAX_BYTES);
     azfn__buffer_init(&invocation->out, AZFN__ANSWER_MAX_BYTES);
+    azfn__buffer_init(&invocation->stream.collected, AZFN__ANSWER_MAX_BYTES);
 }
 
 void azfn__invocation_reset(struct azfn__invocation *invocation)
@@ -63,6 +64,7 @@ void azfn__invocation_reset(struct azfn__invocation *invocation)
     azfn__buffer_reset(&invocation->logs, KEPT_BYTES);
     azfn__buffer_reset(&invocation->head, KEPT_BYTES);
     azfn__buffer_reset(&invocation->out, KEPT_BYTES);
+    azfn__buffer_reset(&invocation->stream.collected, 0);
     struct azfn__invocation kept = {.dispatcher = invocation->dispatcher,
                                     .generation = (uint16_t)(invocation->generation + 1),
                                    .arena = invocation->arena,
@@ -70,7 +72,8 @@ void azfn__invocation_reset(struct azfn__invocation *invocation)
                                    .header_lines = invocation->header_lines,
                                    .logs = invocation->logs,
                                    .head = invocation->head,
-                                   .out = invocation->out};
+                                   .out = invocation->out,
+                                   .stream.collected = invocation->stream.collected};
     *invocation = kept;
 }
 
@@ -88,6 +91,7 @@ void azfn__invocation_clean_up(struct azfn__invocation *invocation)
     azfn__buffer_clean_up(&invocation->logs);
     azfn__buffer_clean_up(&invocation->head);
     azfn__buffer_clean_up(&invocation->out);
+    azfn__buffer_clean_up(&invocation->stream.collected);
 }
 
 enum azfn_error azfn__invocation_refuse(struct azfn__invocation *invocation, enum azfn_error error, const char *what)

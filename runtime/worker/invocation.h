@@ -40,11 +40,51 @@ struct azfn__answer_header {
     struct azfn_span name;
 };
 
-/* Sends the answer. response's spans live in the invocation, but for body, which is valid during the call only
- * unless it points into the invocation's out. When it is sent, or never can be, whoever implements this
- * calls azfn__dispatcher_release(). */
-typedef void azfn__respond_fn(struct azfn__invocation *invocation, const struct azfn__http_response *response,
-                              void *context);
+/* Whoever waits for an answer. After respond, end and abort, when the answer is sent or never can be, it calls
+ * azfn__dispatcher_release(). */
+struct azfn__responder {
+    /* Sends the whole answer. response's spans live in the invocation, but for body, which is valid during the
+     * call only unless it points into the invocation's out. */
+    void (*respond)(struct azfn__invocation *invocation, const struct azfn__http_response *response, void *context);
+    /* Optional, with all that follow: the answer in pieces. begin sends the head; write takes all of bytes, or
+     * nothing with AZFN_ERROR_UNAVAILABLE, and then says azfn__invocation_tell_writable() later. AZFN_ERROR_STATE of
+     * either: the caller has gone. */
+    enum azfn_error (*begin)(struct azfn__invocation *invocation, const struct azfn__http_response *response,
+                             void *context);
+    enum azfn_error (*write)(struct azfn__invocation *invocation, struct azfn_span bytes, void *context);
+    bool (*is_writable)(const struct azfn__invocation *invocation, void *context);
+    void (*end)(struct azfn__invocation *invocation, void *context);
+    /* Makes it plain to the caller that the answer is not whole. */
+    void (*abort)(struct azfn__invocation *invocation, void *context);
+    /* The function asks for the next piece of its body: azfn__invocation_deliver_body(), on a later turn. */
+    void (*read)(struct azfn__invocation *invocation, void *context);
+};
+
+enum azfn__answer_state {
+    AZFN__ANSWER_WHOLE,      /* no azfn_http_begin() */
+    AZFN__ANSWER_COLLECTING, /* its pieces are put together, since they can't be sent as such */
+    AZFN__ANSWER_STREAMING,  /* its head is out */
+};
+
+/* An answer in pieces. */
+struct azfn__answer_stream {
+    enum azfn__answer_state state;
+    uint16_t status;
+    struct azfn_span content_type;
+    struct azfn__buffer collected;
+    azfn_on_writable_fn *on_writable; /* NULL: the function does not wait */
+    void *on_writable_data;
+};
+
+/* A body that a function reads in pieces. What has arrived and was not read lies in message.body. */
+struct azfn__body_reader {
+    bool is_streamed; /* it arrives while the function runs */
+    bool is_complete; /* no more will arrive */
+    bool is_read;     /* the function has had the last piece, or the error */
+    enum azfn_error error;
+    azfn_on_body_fn *on_body; /* NULL: the function has not asked */
+    void *on_body_data;
+};
 
 struct azfn__header_list {
     const struct azfn__http_header *items;
@@ -80,8 +120,10 @@ struct azfn__invocation {
     struct azfn__buffer head; /* the response's */
     struct azfn__buffer out;  /* what is sent behind it, where it has to be kept */
 
-    azfn__respond_fn *respond; /* NULL: nobody waits for the answer any more */
-    void *respond_context;
+    const struct azfn__responder *responder; /* NULL: nobody waits for the answer any more */
+    void *responder_context;
+    struct azfn__answer_stream stream;
+    struct azfn__body_reader body_reader;
 
     struct azfn__delay *delays;
     azfn_on_cancelled_fn *on_cancelled; /* NULL: the function does not care, or was told */
@@ -115,12 +157,20 @@ void *azfn__invocation_alloc(struct azfn__invocation *invocation, size_t size_by
 /* Remembers why the answer can't be what the function asked for; the first one counts. Returns error. */
 enum azfn_error azfn__invocation_refuse(struct azfn__invocation *invocation, enum azfn_error error, const char *what);
 
-/* For whoever answers in the function's stead: sends a bare status, with text/plain and the status' name. */
+/* For whoever answers in the function's stead: sends a bare status, with text/plain and the status' name. Where the
+ * function's own answer has begun, that one is cut off. */
 void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_t status);
 /* Passes a response on to whoever waits for it. The invocation may be gone afterwards. */
 void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response);
 /* Sends the collected logs as lines of their own, where no answer can carry them. */
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation);
+/* There is room for more of the answer: calls the function, if it waits. From the loop. */
+void azfn__invocation_tell_writable(struct azfn__invocation *invocation);
+/* Hands the function what has arrived of its body, if it has asked. From the loop; the invocation may be over
+ * afterwards. */
+void azfn__invocation_deliver_body(struct azfn__invocation *invocation);
+/* The caller is gone for good: whatever the function waits for ends with an error. From the loop, as above. */
+void azfn__invocation_lose_caller(struct azfn__invocation *invocation);
 /* Ends the delays that still run. */
 void azfn__invocation_stop_delays(struct azfn__invocation *invocation);
 

@@ -2,13 +2,12 @@
 #include "base/json_scan.h"
 #include "base/span.h"
 #include "worker/dispatcher.h"
-#include "worker/invocation.h"
+#include "worker/invocation_answer.h"
 
 #include <stdio.h>
 
 #define LOG_TEXT_MAX_BYTES ((size_t)4 << 10)
 #define CONTENT_TYPE_MAX_BYTES ((size_t)256)
-#define DEFAULT_CONTENT_TYPE AZFN__SPAN("text/plain; charset=utf-8")
 
 static bool is_enveloped(const struct azfn__invocation *invocation)
 {
@@ -17,8 +16,8 @@ static bool is_enveloped(const struct azfn__invocation *invocation)
 
 void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response)
 {
-    if (invocation->respond) {
-        invocation->respond(invocation, response, invocation->respond_context);
+    if (invocation->responder) {
+        invocation->responder->respond(invocation, response, invocation->responder_context);
     } else {
         azfn__dispatcher_release(invocation->dispatcher, invocation);
     }
@@ -27,10 +26,18 @@ void azfn__invocation_send(struct azfn__invocation *invocation, const struct azf
 void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_t status)
 {
     char text[64];
+    if (invocation->stream.state == AZFN__ANSWER_STREAMING) {
+        if (invocation->responder) {
+            invocation->responder->abort(invocation, invocation->responder_context);
+        } else {
+            azfn__dispatcher_release(invocation->dispatcher, invocation);
+        }
+        return;
+    }
     int length = snprintf(text, sizeof(text), "%u %s\n", (unsigned)status, azfn__http_reason_phrase(status));
     const struct azfn__http_response response = {
         .status = status,
-        .content_type = DEFAULT_CONTENT_TYPE,
+        .content_type = AZFN__DEFAULT_CONTENT_TYPE,
         .header_lines = invocation->function ? azfn__absent() : azfn__buffer_span(&invocation->header_lines),
         .body = azfn__span(text, length > 0 ? (size_t)length : 0),
     };
@@ -44,8 +51,7 @@ static void fail(struct azfn__invocation *invocation, struct azfn_span reason)
     azfn__invocation_answer_status(invocation, 500);
 }
 
-/* A refused part must not go out silently changed: the whole answer becomes a failure. */
-static enum azfn_error fail_refused(struct azfn__invocation *invocation)
+enum azfn_error azfn__answer_fail_refused(struct azfn__invocation *invocation)
 {
     char text[192];
     enum azfn_error error = invocation->refusal;
@@ -65,7 +71,7 @@ static enum azfn_error send_envelope(struct azfn__invocation *invocation, const 
     if (invocation->out.has_failed) {
         azfn__buffer_reset(&invocation->out, 0);
         azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of the answer");
-        return fail_refused(invocation);
+        return azfn__answer_fail_refused(invocation);
     }
     const struct azfn__http_response response = {.status = 200,
                                                  .content_type = AZFN__SPAN("application/json"),
@@ -79,7 +85,7 @@ static bool has_no_body(int status)
     return status == 204 || status == 205 || status == 304;
 }
 
-static enum azfn_error check_reply(struct azfn__invocation *invocation, int status, struct azfn_span content_type,
+enum azfn_error azfn__answer_check(struct azfn__invocation *invocation, int status, struct azfn_span content_type,
                                    struct azfn_span body)
 {
     const struct azfn__config_function *function = invocation->function->config;
@@ -109,8 +115,7 @@ static enum azfn_error check_reply(struct azfn__invocation *invocation, int stat
     return invocation->refusal;
 }
 
-/* NULL, and a line in the log, where there is nothing to answer any more. */
-static struct azfn__invocation *answerable_of(struct azfn_invocation *handle)
+struct azfn__invocation *azfn__answerable_of(struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
     if (invocation && invocation->state != AZFN__INVOCATION_RUNNING) {
@@ -121,13 +126,13 @@ static struct azfn__invocation *answerable_of(struct azfn_invocation *handle)
     return invocation;
 }
 
-static enum azfn_error reply(struct azfn__invocation *invocation, int status, struct azfn_span type,
-                             struct azfn_span body)
+enum azfn_error azfn__answer_reply(struct azfn__invocation *invocation, int status, struct azfn_span type,
+                                   struct azfn_span body)
 {
-    enum azfn_error error = check_reply(invocation, status, type, body);
+    enum azfn_error error = azfn__answer_check(invocation, status, type, body);
     azfn__dispatcher_finish(invocation);
     if (error != AZFN_OK) {
-        return fail_refused(invocation);
+        return azfn__answer_fail_refused(invocation);
     }
     type = has_no_body(status) ? azfn__absent() : type;
     if (is_enveloped(invocation)) {
@@ -148,31 +153,37 @@ static enum azfn_error reply(struct azfn__invocation *invocation, int status, st
 enum azfn_error azfn_http_reply(struct azfn_invocation *handle, int status, const char *content_type,
                                 struct azfn_span body)
 {
-    struct azfn__invocation *invocation = answerable_of(handle);
+    struct azfn__invocation *invocation = azfn__answerable_of(handle);
     if (!invocation) {
         return AZFN_ERROR_STATE;
     }
-    return reply(invocation, status, content_type ? azfn_span_of(content_type) : DEFAULT_CONTENT_TYPE,
-                 azfn_span_is_present(body) ? body : azfn__span("", 0));
+    if (invocation->stream.state != AZFN__ANSWER_WHOLE) {
+        azfn__invocation_refuse(invocation, AZFN_ERROR_STATE, "an HTTP reply after azfn_http_begin()");
+    }
+    return azfn__answer_reply(invocation, status, content_type ? azfn_span_of(content_type) : AZFN__DEFAULT_CONTENT_TYPE,
+                              azfn_span_is_present(body) ? body : azfn__span("", 0));
 }
 
 enum azfn_error azfn_succeed(struct azfn_invocation *handle)
 {
-    struct azfn__invocation *invocation = answerable_of(handle);
+    struct azfn__invocation *invocation = azfn__answerable_of(handle);
     if (!invocation) {
         return AZFN_ERROR_STATE;
     }
+    if (invocation->stream.state != AZFN__ANSWER_WHOLE) {
+        return azfn_http_end(handle);
+    }
     const struct azfn__config_function *function = invocation->function->config;
     if (function->trigger == AZFN__TRIGGER_HTTP && function->http_output) {
-        return reply(invocation, 204, DEFAULT_CONTENT_TYPE, azfn__span("", 0));
+        return azfn__answer_reply(invocation, 204, AZFN__DEFAULT_CONTENT_TYPE, azfn__span("", 0));
     }
     azfn__dispatcher_finish(invocation);
-    return invocation->refusal != AZFN_OK ? fail_refused(invocation) : send_envelope(invocation, NULL);
+    return invocation->refusal != AZFN_OK ? azfn__answer_fail_refused(invocation) : send_envelope(invocation, NULL);
 }
 
 void azfn_fail(struct azfn_invocation *handle, const char *reason)
 {
-    struct azfn__invocation *invocation = answerable_of(handle);
+    struct azfn__invocation *invocation = azfn__answerable_of(handle);
     if (invocation) {
         azfn__dispatcher_finish(invocation);
         fail(invocation, azfn_span_of(reason ? reason : "the function failed and gave no reason"));
@@ -217,6 +228,9 @@ enum azfn_error azfn_http_set_header(struct azfn_invocation *handle, const char 
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
     if (!invocation) {
         return AZFN_ERROR_STATE;
+    }
+    if (invocation->stream.state != AZFN__ANSWER_WHOLE) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_STATE, "a header after azfn_http_begin()");
     }
     struct azfn_span header_name = azfn_span_of(name);
     if (!azfn__http_header_name_is_allowed(header_name) || !azfn__http_header_value_is_valid(value) ||
