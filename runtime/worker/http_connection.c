@@ -354,7 +354,9 @@ void azfn__http_connection_turn(struct azfn__http_connection *connection)
         free(connection);
         return;
     }
-    if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
+    if (connection->is_broken) {
+        azfn__http_connection_abort(connection);
+    } else if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
         deliver_body(connection); /* bytes that came ahead wait until the exchange has ended */
     }
     if (connection->phase != AZFN__CONNECTION_READING) {

@@ -35,6 +35,7 @@ struct azfn__http_connection {
     bool has_ended;       /* the client will send no more */
     bool is_closed;
     bool is_answer_whole; /* nothing will be added to what was sent or queued */
+    bool is_broken;       /* nothing can be sent any more: closed on its next turn */
     bool is_body_open;    /* the function runs, and its body still arrives */
     bool is_body_broken;  /* such a body ended in an error: what follows it is thrown away */
 };

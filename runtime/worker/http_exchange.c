@@ -36,6 +36,12 @@ static enum azfn_error settle(struct azfn__http_connection *connection, enum azf
         azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_ERROR, NULL,
                              AZFN__SPAN("the answer was lost: no memory for it"));
     }
+    if (error != AZFN_OK && connection->invocation->state == AZFN__INVOCATION_RUNNING) {
+        /* within a call of the function, which is told on the next turn */
+        connection->is_broken = true;
+        azfn__http_server_wait_turn(connection->server, connection);
+        return AZFN_ERROR_STATE;
+    }
     if (error != AZFN_OK) {
         azfn__http_connection_close(connection);
         return AZFN_ERROR_STATE;
@@ -116,13 +122,16 @@ static bool is_writable(const struct azfn__invocation *invocation, void *context
 {
     const struct azfn__http_connection *connection = context;
     (void)invocation;
-    return azfn__http_sender_queued_bytes(&connection->sender) <= QUEUED_MAX_BYTES;
+    return connection->is_broken || azfn__http_sender_queued_bytes(&connection->sender) <= QUEUED_MAX_BYTES;
 }
 
 static enum azfn_error on_write(struct azfn__invocation *invocation, struct azfn_span bytes, void *context)
 {
     struct azfn__http_connection *connection = context;
     char size[24];
+    if (connection->is_broken) {
+        return AZFN_ERROR_STATE;
+    }
     if (invocation->request.method == AZFN__METHOD_HEAD) {
         return AZFN_OK;
     }

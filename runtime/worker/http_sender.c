@@ -81,6 +81,9 @@ enum azfn_error azfn__http_sender_send(struct azfn__http_sender *sender, const s
             length += parts[i].length;
         }
     }
+    if (used == 0) {
+        return AZFN_OK;
+    }
     int status = uv_try_write(sender->stream, buffers, used);
     if (status < 0 && status != UV_EAGAIN) {
         return AZFN_ERROR_SYSTEM;

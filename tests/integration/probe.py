@@ -64,6 +64,8 @@ def probe_functions():
     functions["Ask"] = {"bindings": [HTTP_IN, {"type": "http", "direction": "out", "name": "res"}]}
     functions["AskReturn"] = {"bindings": [HTTP_IN, {"type": "http", "direction": "out", "name": "$return"},
                                            {"type": "queue", "direction": "out", "name": "side", "queueName": "a"}]}
+    for name in ("StreamOut", "StreamIn", "StreamEcho"):
+        functions[name] = {"bindings": [HTTP_IN, {"type": "http", "direction": "out", "name": "res"}]}
     functions["AskQueue"] = {"bindings": [QUEUE_IN]}
     functions["Outputs"] = {"bindings": [QUEUE_IN, *QUEUE_OUT]}
     return functions

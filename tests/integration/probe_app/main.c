@@ -13,7 +13,9 @@ int main(int argc, char **argv)
         {.name = "Manual", .handler = probe_event},      {.name = "BlobBin", .handler = probe_event},
         {.name = "BlobDef", .handler = probe_event},     {.name = "Ask", .handler = probe_ask},
         {.name = "AskQueue", .handler = probe_ask},      {.name = "Outputs", .handler = probe_outputs},
-        {.name = "AskReturn", .handler = probe_ask},
+        {.name = "AskReturn", .handler = probe_ask},     {.name = "StreamOut", .handler = probe_stream_out},
+        {.name = "StreamIn", .handler = probe_stream_in, .streams_body = true},
+        {.name = "StreamEcho", .handler = probe_stream_echo, .streams_body = true},
     };
     return azfn_main(argc, argv, functions, sizeof(functions) / sizeof(functions[0]));
 }

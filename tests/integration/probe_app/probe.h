@@ -12,4 +12,9 @@ azfn_handler_fn probe_ask;
 /* Writes the outputs that the message asks for. */
 azfn_handler_fn probe_outputs;
 
+/* Bodies in pieces: see stream.c. */
+azfn_handler_fn probe_stream_out;
+azfn_handler_fn probe_stream_in;
+azfn_handler_fn probe_stream_echo;
+
 #endif
