@@ -1,6 +1,7 @@
 #include "worker/http_connection.h"
 
 #include "base/span.h"
+#include "worker/http_body.h"
 #include "worker/http_exchange.h"
 
 #include <stdlib.h>
@@ -10,8 +11,6 @@
 /* Bytes that may come ahead of their turn. */
 #define AHEAD_MAX_BYTES ((size_t)128 << 10)
 #define AHEAD_PAUSE_BYTES ((size_t)48 << 10)
-/* Of a body that is streamed: what waits for the function to ask for it. */
-#define UNREAD_PAUSE_BYTES ((size_t)64 << 10)
 
 /* One thread, and libuv hands the buffer back before it asks for the next: so one serves all connections. */
 static char read_buffer[(size_t)64 << 10];
@@ -86,7 +85,7 @@ void azfn__http_connection_await(struct azfn__http_connection *connection)
     }
 }
 
-static void pause_reading(struct azfn__http_connection *connection)
+void azfn__http_connection_pause_reading(struct azfn__http_connection *connection)
 {
     if (!connection->is_paused) {
         connection->is_paused = true;
@@ -94,7 +93,7 @@ static void pause_reading(struct azfn__http_connection *connection)
     }
 }
 
-static void resume_reading(struct azfn__http_connection *connection)
+void azfn__http_connection_resume_reading(struct azfn__http_connection *connection)
 {
     if (connection->is_paused) {
         connection->is_paused = false;
@@ -122,7 +121,7 @@ void azfn__http_connection_linger(struct azfn__http_connection *connection)
     azfn__buffer_clean_up(&connection->ahead);
     connection->linger_until_ms = uv_now(connection->server->loop) + connection->server->limits.receiving_ms;
     azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
-    resume_reading(connection);
+    azfn__http_connection_resume_reading(connection);
 }
 
 void azfn__http_connection_become_idle(struct azfn__http_connection *connection)
@@ -213,13 +212,13 @@ static bool begin_request(struct azfn__http_connection *connection)
 }
 
 /* Keeps bytes for later; too many of them stop the reading. */
-static void keep_ahead(struct azfn__http_connection *connection, const char *data, size_t length)
+void azfn__http_connection_keep_ahead(struct azfn__http_connection *connection, const char *data, size_t length)
 {
     azfn__buffer_append(&connection->ahead, data, length);
     if (connection->ahead.has_failed) {
         azfn__http_connection_close(connection);
     } else if (connection->ahead.length > AHEAD_PAUSE_BYTES) {
-        pause_reading(connection);
+        azfn__http_connection_pause_reading(connection);
     }
 }
 
@@ -256,67 +255,6 @@ static size_t read_request(struct azfn__http_connection *connection, const char 
     }
 }
 
-/* Hands the function what it has asked for, and reads on where it may. */
-static void deliver_body(struct azfn__http_connection *connection)
-{
-    struct azfn__invocation *invocation = connection->invocation;
-    azfn__invocation_deliver_body(invocation);
-    if (connection->invocation != invocation || !connection->is_body_open) {
-        return;
-    }
-    if (invocation->message.body.length > UNREAD_PAUSE_BYTES) {
-        pause_reading(connection);
-    } else {
-        resume_reading(connection);
-    }
-    azfn__http_connection_await(connection);
-}
-
-static void break_body(struct azfn__http_connection *connection, enum azfn_error error)
-{
-    connection->is_body_open = false;
-    connection->is_body_broken = true;
-    connection->is_last = true;
-    connection->invocation->body_reader.error = error;
-}
-
-static enum azfn_error error_of(uint16_t status)
-{
-    return status == 413 ? AZFN_ERROR_LIMIT : status == 503 ? AZFN_ERROR_NO_MEMORY : AZFN_ERROR_SYNTAX;
-}
-
-/* More of a body that the function reads while it runs. */
-static void read_body(struct azfn__http_connection *connection, const char *data, size_t length)
-{
-    struct azfn__http_parser *parser = &connection->parser;
-    size_t taken = 0;
-    enum azfn__http_parser_state state = azfn__http_parser_feed(parser, data, length, &taken);
-    if (state == AZFN__HTTP_COMPLETE) {
-        connection->is_body_open = false;
-        connection->invocation->body_reader.is_complete = true;
-        if (taken < length) {
-            keep_ahead(connection, data + taken, length - taken);
-        }
-    } else if (state == AZFN__HTTP_REFUSED) {
-        azfn__http_exchange_log_refusal(connection, parser->refusal_status, parser->refusal_reason);
-        break_body(connection, error_of(parser->refusal_status));
-    }
-    if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
-        azfn__http_connection_await(connection);
-        deliver_body(connection);
-    }
-}
-
-void azfn__http_connection_continue_body(struct azfn__http_connection *connection)
-{
-    const struct azfn__invocation *invocation = connection->invocation;
-    resume_reading(connection);
-    azfn__http_connection_await(connection);
-    if (!connection->is_body_open || invocation->message.body.length > 0) {
-        azfn__http_server_wait_turn(connection->server, connection);
-    }
-}
-
 static void process(struct azfn__http_connection *connection, const char *data, size_t length)
 {
     size_t taken = 0;
@@ -334,11 +272,11 @@ static void process(struct azfn__http_connection *connection, const char *data, 
         return;
     }
     if (connection->is_body_open) {
-        read_body(connection, data + taken, length - taken);
+        azfn__http_body_read(connection, data + taken, length - taken);
         return;
     }
     if (taken < length) {
-        keep_ahead(connection, data + taken, length - taken);
+        azfn__http_connection_keep_ahead(connection, data + taken, length - taken);
     }
     if (connection->phase == AZFN__CONNECTION_READING && connection->ahead.length > 0) {
         azfn__http_server_wait_turn(connection->server, connection);
@@ -357,14 +295,14 @@ void azfn__http_connection_turn(struct azfn__http_connection *connection)
     if (connection->is_broken) {
         azfn__http_connection_abort(connection);
     } else if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
-        deliver_body(connection); /* bytes that came ahead wait until the exchange has ended */
+        azfn__http_body_deliver(connection); /* bytes that came ahead wait until the exchange has ended */
     }
     if (connection->phase != AZFN__CONNECTION_READING) {
         return;
     }
     struct azfn__buffer ahead = connection->ahead;
     azfn__buffer_init(&connection->ahead, AHEAD_MAX_BYTES);
-    resume_reading(connection);
+    azfn__http_connection_resume_reading(connection);
     process(connection, ahead.data, ahead.length);
     azfn__buffer_clean_up(&ahead);
 }
@@ -409,9 +347,9 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     } else if (connection->is_body_broken) {
         return; /* until the function has answered, and then it lingers */
     } else if (connection->is_body_open) {
-        read_body(connection, buffer->base, (size_t)count);
+        azfn__http_body_read(connection, buffer->base, (size_t)count);
     } else if (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->is_waiting) {
-        keep_ahead(connection, buffer->base, (size_t)count);
+        azfn__http_connection_keep_ahead(connection, buffer->base, (size_t)count);
     } else {
         process(connection, buffer->base, (size_t)count);
     }
@@ -424,8 +362,8 @@ void azfn__http_connection_expire(struct azfn__http_connection *connection)
         azfn__http_exchange_refuse(connection, 408, "the request did not arrive in time");
     } else if (connection->is_body_open && azfn__http_sender_is_idle(&connection->sender)) {
         azfn__http_exchange_log_refusal(connection, 408, "the body did not arrive in time");
-        break_body(connection, AZFN_ERROR_TIMEOUT);
-        deliver_body(connection);
+        azfn__http_body_break(connection, AZFN_ERROR_TIMEOUT);
+        azfn__http_body_deliver(connection);
     } else {
         azfn__http_connection_abort(connection);
     }

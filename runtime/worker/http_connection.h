@@ -49,7 +49,7 @@ void azfn__http_connection_turn(struct azfn__http_connection *connection);
 /* The time of its phase is over, or the server needs the place. */
 void azfn__http_connection_expire(struct azfn__http_connection *connection);
 
-/* For its answering half, http_exchange.h. */
+/* For http_exchange.h and http_body.h. */
 
 void azfn__http_connection_enter(struct azfn__http_connection *connection, enum azfn__http_connection_phase phase);
 /* Puts it into the queue for what it waits for, while a request is answered. */
@@ -62,8 +62,10 @@ void azfn__http_connection_linger(struct azfn__http_connection *connection);
 void azfn__http_connection_close(struct azfn__http_connection *connection);
 /* The same, and tells the function: from the loop, never from within a call of it. */
 void azfn__http_connection_abort(struct azfn__http_connection *connection);
-/* The function asks for more of its body. */
-void azfn__http_connection_continue_body(struct azfn__http_connection *connection);
+/* Keeps bytes until it is their turn; too many of them stop the reading. */
+void azfn__http_connection_keep_ahead(struct azfn__http_connection *connection, const char *data, size_t length);
+void azfn__http_connection_pause_reading(struct azfn__http_connection *connection);
+void azfn__http_connection_resume_reading(struct azfn__http_connection *connection);
 struct azfn__http_connection *azfn__http_connection_of_sender(struct azfn__http_sender *sender);
 
 /* The connection that a link of a queue is embedded in. */

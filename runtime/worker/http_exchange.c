@@ -1,6 +1,7 @@
 #include "worker/http_exchange.h"
 
 #include "base/span.h"
+#include "worker/http_body.h"
 
 #include <stdio.h>
 
@@ -161,7 +162,7 @@ static void on_abort(struct azfn__invocation *invocation, void *context)
 static void on_read_asked(struct azfn__invocation *invocation, void *context)
 {
     (void)invocation;
-    azfn__http_connection_continue_body(context);
+    azfn__http_body_continue(context);
 }
 
 const struct azfn__responder azfn__http_exchange_responder = {
