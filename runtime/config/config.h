@@ -6,6 +6,7 @@
 #define AZFN_CONFIG_CONFIG_H
 
 #include "base/arena.h"
+#include "config/config_limits.h"
 #include "config/route.h"
 
 #include <azfn.h>
@@ -108,6 +109,7 @@ struct azfn__config {
     size_t weakness_count;
     struct azfn_span route_prefix; /* "api"; may be empty */
     uint32_t function_timeout_ms;  /* host.json's functionTimeout; 0: none */
+    struct azfn__config_limits limits;
 
     bool is_sandbox_report_only; /* azfn.json: "sandbox": "report" */
     uid_t broker_user; /* used only when started as root; the groups have the same numbers */

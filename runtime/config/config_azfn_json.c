@@ -274,7 +274,8 @@ static enum azfn_error read_file(struct azfn__config_build *build, struct azfn__
                                  const struct azfn__config_node *root)
 {
     static const struct azfn_span KNOWN[] = {{"$schema", 7},   {"secrets", 7}, {"destinations", 12},
-                                             {"functions", 9}, {"users", 5},   {"sandbox", 7}};
+                                             {"functions", 9}, {"users", 5},   {"sandbox", 7},
+                                             {"limits", 6}};
     enum azfn_error error = azfn__config_check_keys(reader, root, KNOWN, COUNT_OF(KNOWN));
     if (error == AZFN_OK) {
         error = read_schema(reader, root);
@@ -291,6 +292,9 @@ static enum azfn_error read_file(struct azfn__config_build *build, struct azfn__
     if (error == AZFN_OK) {
         error = read_users(build->config, reader, root);
     }
+    if (error == AZFN_OK) {
+        error = azfn__config_read_limits(build->config, reader, root);
+    }
     return error == AZFN_OK ? read_sandbox(build->config, reader, root) : error;
 }
 
@@ -303,6 +307,7 @@ void azfn__config_set_defaults(struct azfn__config_build *build)
         build->functions[i].max_concurrent = DEFAULT_CONCURRENT;
         build->functions[i].max_body_bytes = DEFAULT_BODY_BYTES;
     }
+    build->config->limits = azfn__config_default_limits;
     build->config->broker_user = DEFAULT_BROKER_USER;
     build->config->worker_user = DEFAULT_WORKER_USER;
 }

@@ -4,6 +4,7 @@
 #define AZFN_CONFIG_CONFIG_BUILD_H
 
 #include "config/config.h"
+#include "config/config_reader.h"
 
 /* What the host gives beyond this, before it restarts the whole handler. */
 #define AZFN__CONFIG_TIMEOUT_MARGIN_MS 5000
@@ -35,6 +36,10 @@ void azfn__config_set_defaults(struct azfn__config_build *build);
 /* The functions must be there, sorted, with their defaults. */
 AZFN_MUST_USE enum azfn_error azfn__config_read_azfn(struct azfn__config_build *build,
                                                      const struct azfn__config_file *file);
+/* "limits" of azfn.json, over the defaults. */
+AZFN_MUST_USE enum azfn_error azfn__config_read_limits(struct azfn__config *config,
+                                                       struct azfn__config_reader *reader,
+                                                       const struct azfn__config_node *root);
 
 /* What only shows when all files are read: functions without a folder or the other way round, and routes of
  * forwarded functions that another function's events could come by. */

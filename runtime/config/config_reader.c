@@ -340,7 +340,7 @@ enum azfn_error azfn__config_array(struct azfn__config_reader *reader, const str
 static enum azfn_error refuse_key(const struct azfn__config_reader *reader, const struct azfn__config_node *node,
                                   const struct azfn_span *known, size_t known_count)
 {
-    char expected[256] = "one of ";
+    char expected[384] = "one of ";
     size_t length = known_count > 1 ? strlen(expected) : 0;
     for (size_t i = 0; i < known_count && length < sizeof(expected); i++) {
         const char *comma = i == 0 ? "" : ", ";

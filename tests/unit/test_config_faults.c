@@ -217,12 +217,12 @@ static const struct fault_case FAULTS[] = {
     {"azfn.json", "[]", "azfn.json:1: expected an object, found an array"},
     {"azfn.json",
      "{\"secret\":{}}",
-     "azfn.json:1: /secret: expected one of $schema, secrets, destinations, functions, users, sandbox, found \""
-     "secret\" (did you mean \"secrets\"?)"},
+     "azfn.json:1: /secret: expected one of $schema, secrets, destinations, functions, users, sandbox, limit"
+     "s, found \"secret\" (did you mean \"secrets\"?)"},
     {"azfn.json",
      "{\"nothing\":{}}",
-     "azfn.json:1: /nothing: expected one of $schema, secrets, destinations, functions, users, sandbox, found "
-     "\"nothing\""},
+     "azfn.json:1: /nothing: expected one of $schema, secrets, destinations, functions, users, sandbox, limi"
+     "ts, found \"nothing\""},
     {"azfn.json",
      "{\"secrets\":{},\n\"secrets\":{}}",
      "azfn.json:2: /secrets: expected the key once, found it again"},
