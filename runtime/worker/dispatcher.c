@@ -11,6 +11,7 @@
 #define ENVELOPE_BYTES ((uint64_t)256 << 10)
 #define ENVELOPE_FACTOR 4
 #define FULL "the function's maxConcurrent is reached"
+#define ALL_FULL "the limit requestsInFlight is reached"
 
 static void on_deadline_timer(uv_timer_t *timer);
 
@@ -31,7 +32,8 @@ enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_lo
                                       struct azfn__flight_record *flight_record)
 {
     *dispatcher = (struct azfn__dispatcher){
-        .loop = loop, .config = config, .broker = broker, .flight_record = flight_record};
+        .loop = loop, .config = config, .broker = broker, .flight_record = flight_record,
+        .bodies = {.max_bytes = config->limits.body_bytes_in_flight}};
     dispatcher->functions = calloc(config->function_count ? config->function_count : 1,
                                    sizeof(*dispatcher->functions));
     if (!dispatcher->functions) {
@@ -82,6 +84,7 @@ struct azfn__invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispa
     invocation = malloc(sizeof(*invocation));
     if (invocation) {
         azfn__invocation_init(invocation, dispatcher);
+        invocation->message.budget = &dispatcher->bodies;
     }
     return invocation;
 }
@@ -121,9 +124,14 @@ static struct azfn__dispatcher_function *state_of(struct azfn__dispatcher *dispa
     return &dispatcher->functions[config - dispatcher->config->functions];
 }
 
-static bool is_full(const struct azfn__dispatcher_function *function)
+/* NULL, or the limit that one more invocation would cross. */
+static const char *full_limit(const struct azfn__dispatcher *dispatcher,
+                              const struct azfn__dispatcher_function *function)
 {
-    return function->in_flight >= function->config->max_concurrent;
+    if (dispatcher->in_flight >= dispatcher->config->limits.requests_in_flight) {
+        return ALL_FULL;
+    }
+    return function->in_flight >= function->config->max_concurrent ? FULL : NULL;
 }
 
 /* An envelope has more than the body: its own members, base64 or escapes, and for JSON the properties once more in the
@@ -189,8 +197,9 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
         return (struct azfn__dispatch_decision){.status = 400, .reason = "the query has more than 512 parameters"};
     }
     invocation->function = state_of(dispatcher, found.function);
-    if (is_full(invocation->function)) {
-        return (struct azfn__dispatch_decision){.status = 429, .reason = FULL};
+    const char *full = full_limit(dispatcher, invocation->function);
+    if (full) {
+        return (struct azfn__dispatch_decision){.status = 429, .reason = full};
     }
     return (struct azfn__dispatch_decision){
         .max_body_bytes = wire_limit(invocation),
@@ -297,8 +306,10 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invo
     }
     const struct azfn_function *registered = invocation->function->registered;
     /* others may have begun to run while this one's body was on its way */
-    if (is_full(invocation->function)) {
-        refuse(invocation, 429, "excess_rate_limit_exceeded:function", AZFN__SPAN("429: " FULL));
+    const char *full = full_limit(dispatcher, invocation->function);
+    if (full) {
+        refuse(invocation, 429, "excess_rate_limit_exceeded:function",
+               azfn__arena_format(&invocation->arena, "429: %s", full));
         return;
     }
     if (invocation->mode == AZFN__MODE_ENVELOPE) {

@@ -27,6 +27,7 @@ struct azfn__dispatcher {
     struct azfn__flight_record *flight_record;
     struct azfn__dispatcher_function *functions; /* as many as config has, in its order */
     uint32_t in_flight;
+    struct azfn__http_body_budget bodies; /* of all invocations */
     uv_timer_t deadline_timer;
     struct azfn__invocation *free; /* warm */
     size_t free_count;

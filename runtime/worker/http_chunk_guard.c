@@ -6,8 +6,8 @@
 
 static bool is_framing_full(const struct azfn__http_chunk_guard *guard)
 {
-    return guard->framing_bytes >= FRAMING_BASE_BYTES &&
-           (guard->framing_bytes - FRAMING_BASE_BYTES) / FRAMING_PER_BODY_BYTE >= guard->body_bytes;
+    return guard->framing_bytes > FRAMING_BASE_BYTES &&
+           (guard->framing_bytes - FRAMING_BASE_BYTES - 1) / FRAMING_PER_BODY_BYTE >= guard->body_bytes;
 }
 
 static bool is_hex(char c)
@@ -47,33 +47,48 @@ static const char *complaint_about(struct azfn__http_chunk_guard *guard, char c)
     }
 }
 
-static const char *check_byte(struct azfn__http_chunk_guard *guard, char c)
+static struct azfn__http_refusal count_byte(struct azfn__http_chunk_guard *guard, bool is_line_end)
 {
-    if (is_framing_full(guard)) {
-        return "too many bytes of chunk extensions and trailers";
+    if (guard->place == AZFN__HTTP_CHUNK_EXTENSION && !is_line_end) {
+        return ++guard->extension_bytes > guard->max_extension_bytes
+                   ? azfn__http_refuse(400, "more bytes of chunk extensions than the limit")
+                   : AZFN__HTTP_ACCEPTED;
     }
+    if (guard->place == AZFN__HTTP_CHUNK_TRAILER && guard->is_inside_line) {
+        return ++guard->trailer_bytes > guard->max_trailer_bytes
+                   ? azfn__http_refuse(431, "more bytes of trailers than the limit")
+                   : AZFN__HTTP_ACCEPTED;
+    }
+    guard->framing_bytes++;
+    return is_framing_full(guard) ? azfn__http_refuse(400, "more bytes of chunk sizes than of chunks")
+                                  : AZFN__HTTP_ACCEPTED;
+}
+
+static struct azfn__http_refusal check_byte(struct azfn__http_chunk_guard *guard, char c)
+{
+    bool is_line_end = c == '\r' || c == '\n';
     if (guard->is_after_cr != (c == '\n')) {
-        return c == '\n' ? "LF without CR in chunked framing" : "CR without LF in chunked framing";
+        return azfn__http_refuse(400, c == '\n' ? "LF without CR in chunked framing" : "CR without LF in chunked framing");
     }
-    if (c == '\r' || c == '\n') {
-        guard->is_after_cr = c == '\r';
-        return NULL;
+    guard->is_after_cr = c == '\r';
+    if (!is_line_end) {
+        const char *complaint = complaint_about(guard, c);
+        if (complaint) {
+            return azfn__http_refuse(400, complaint);
+        }
+        guard->is_inside_line = true;
     }
-    const char *complaint = complaint_about(guard, c);
-    guard->is_inside_line = true;
-    return complaint;
+    return count_byte(guard, is_line_end);
 }
 
 size_t azfn__http_chunk_guard_scan(struct azfn__http_chunk_guard *guard, const char *data, size_t length,
                                    struct azfn__http_refusal *out_refusal)
 {
     for (size_t i = 0; i < length; i++) {
-        const char *complaint = check_byte(guard, data[i]);
-        if (complaint) {
-            *out_refusal = azfn__http_refuse(400, complaint);
+        *out_refusal = check_byte(guard, data[i]);
+        if (out_refusal->status != 0) {
             return i;
         }
-        guard->framing_bytes++;
         if (data[i] == '\n') {
             guard->is_inside_line = false;
             if (guard->place == AZFN__HTTP_CHUNK_DATA_END) {

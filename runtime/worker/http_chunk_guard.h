@@ -19,8 +19,12 @@ struct azfn__http_chunk_guard {
     enum azfn__http_chunk_place place;
     bool is_after_cr;
     bool is_inside_line;
+    uint32_t max_extension_bytes;
+    uint32_t max_trailer_bytes;
+    uint32_t extension_bytes; /* with the semicolons */
+    uint32_t trailer_bytes;   /* with the line ends, without the empty line */
     uint64_t data_left;
-    uint64_t framing_bytes;
+    uint64_t framing_bytes;   /* sizes and line ends */
     uint64_t body_bytes;
 };
 

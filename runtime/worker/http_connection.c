@@ -5,15 +5,17 @@
 #include "worker/http_exchange.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Requests of one connection before others get their turn. */
 #define REQUESTS_PER_TURN 16
-/* Bytes that may come ahead of their turn. */
-#define AHEAD_MAX_BYTES ((size_t)128 << 10)
-#define AHEAD_PAUSE_BYTES ((size_t)48 << 10)
+/* One read. */
+#define READ_BYTES ((size_t)64 << 10)
+/* A refused client that goes on sending is cut off after this. */
+#define LINGER_MS 60000
 
 /* One thread, and libuv hands the buffer back before it asks for the next: so one serves all connections. */
-static char read_buffer[(size_t)64 << 10];
+static char read_buffer[READ_BYTES];
 
 static void process(struct azfn__http_connection *connection, const char *data, size_t length);
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer);
@@ -72,16 +74,24 @@ void azfn__http_connection_close(struct azfn__http_connection *connection)
     uv_close((uv_handle_t *)&connection->tcp, on_closed);
 }
 
+/* Of a body or an answer: at its end enough bytes must have moved. */
+static void begin_period(struct azfn__http_connection *connection, struct azfn__deadline_queue *queue, uint64_t bytes)
+{
+    connection->period_bytes = bytes;
+    azfn__http_server_await(connection->server, queue, &connection->deadline);
+}
+
 void azfn__http_connection_await(struct azfn__http_connection *connection)
 {
     struct azfn__http_server_queues *queues = &connection->server->queues;
-    struct azfn__deadline_queue *queue = !azfn__http_sender_is_idle(&connection->sender)        ? &queues->sending
-                                         : connection->is_body_open && !connection->is_paused ? &queues->receiving
-                                                                                                : NULL;
-    if (!queue) {
+    if (!azfn__http_sender_is_idle(&connection->sender)) {
+        if (connection->deadline.queue != &queues->sending) {
+            begin_period(connection, &queues->sending, azfn__http_sender_sent_bytes(&connection->sender));
+        }
+    } else if (!connection->is_body_open || connection->is_paused) {
         azfn__deadline_queue_leave(&connection->deadline);
-    } else if (connection->deadline.queue != queue) {
-        azfn__http_server_await(connection->server, queue, &connection->deadline);
+    } else if (connection->deadline.queue != &queues->body) {
+        begin_period(connection, &queues->body, connection->parser.body_bytes);
     }
 }
 
@@ -119,7 +129,7 @@ void azfn__http_connection_linger(struct azfn__http_connection *connection)
     }
     azfn__http_connection_enter(connection, AZFN__CONNECTION_LINGERING);
     azfn__buffer_clean_up(&connection->ahead);
-    connection->linger_until_ms = uv_now(connection->server->loop) + connection->server->limits.receiving_ms;
+    connection->linger_until_ms = uv_now(connection->server->loop) + LINGER_MS;
     azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
     azfn__http_connection_resume_reading(connection);
 }
@@ -204,6 +214,8 @@ static bool begin_request(struct azfn__http_connection *connection)
 {
     connection->invocation = azfn__dispatcher_acquire(connection->server->dispatcher);
     if (!connection->invocation) {
+        azfn__dispatcher_log(connection->server->dispatcher, NULL, AZFN_LOG_WARNING,
+                             "excess_rate_limit_exceeded:memory", AZFN__SPAN("no memory for a request"));
         azfn__http_connection_close(connection);
         return false;
     }
@@ -211,14 +223,27 @@ static bool begin_request(struct azfn__http_connection *connection)
     return true;
 }
 
-/* Keeps bytes for later; too many of them stop the reading. */
+/* Where one more read might be too many, there is none. */
 void azfn__http_connection_keep_ahead(struct azfn__http_connection *connection, const char *data, size_t length)
 {
     azfn__buffer_append(&connection->ahead, data, length);
     if (connection->ahead.has_failed) {
         azfn__http_connection_close(connection);
-    } else if (connection->ahead.length > AHEAD_PAUSE_BYTES) {
+    } else if (connection->ahead.length + READ_BYTES > connection->ahead.max_bytes) {
         azfn__http_connection_pause_reading(connection);
+    }
+}
+
+/* For the rest of a request: once for its head, and once for its body. */
+static void await_rest(struct azfn__http_connection *connection)
+{
+    struct azfn__http_server_queues *queues = &connection->server->queues;
+    if (azfn__http_parser_is_in_body(&connection->parser)) {
+        if (connection->deadline.queue != &queues->body) {
+            begin_period(connection, &queues->body, connection->parser.body_bytes);
+        }
+    } else if (connection->deadline.queue != &queues->head && azfn__http_parser_is_inside(&connection->parser)) {
+        azfn__http_server_await(connection->server, &queues->head, &connection->deadline);
     }
 }
 
@@ -233,11 +258,7 @@ static size_t read_request(struct azfn__http_connection *connection, const char 
         taken += count;
         switch (state) {
         case AZFN__HTTP_NEED_MORE:
-            if (connection->deadline.queue != &connection->server->queues.receiving &&
-                azfn__http_parser_is_inside(&connection->parser)) {
-                azfn__http_server_await(connection->server, &connection->server->queues.receiving,
-                                        &connection->deadline);
-            }
+            await_rest(connection);
             return taken;
         case AZFN__HTTP_HEAD:
             if (!take_head(connection)) {
@@ -301,7 +322,7 @@ void azfn__http_connection_turn(struct azfn__http_connection *connection)
         return;
     }
     struct azfn__buffer ahead = connection->ahead;
-    azfn__buffer_init(&connection->ahead, AHEAD_MAX_BYTES);
+    azfn__buffer_init(&connection->ahead, ahead.max_bytes);
     azfn__http_connection_resume_reading(connection);
     process(connection, ahead.data, ahead.length);
     azfn__buffer_clean_up(&ahead);
@@ -355,36 +376,70 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     }
 }
 
+/* In the period that ends. */
+static bool has_received_enough(const struct azfn__http_connection *connection)
+{
+    const struct azfn__http_server *server = connection->server;
+    return azfn__http_parser_is_in_body(&connection->parser) &&
+           connection->parser.body_bytes - connection->period_bytes >=
+               azfn__http_server_required_bytes(server, server->limits.body_timeout_ms);
+}
+
+static void expire_answer(struct azfn__http_connection *connection)
+{
+    struct azfn__http_server *server = connection->server;
+    uint64_t sent = azfn__http_sender_sent_bytes(&connection->sender);
+    if (sent - connection->period_bytes >= azfn__http_server_required_bytes(server, server->limits.send_timeout_ms)) {
+        begin_period(connection, &server->queues.sending, sent);
+        return;
+    }
+    azfn__dispatcher_log(server->dispatcher, connection->invocation, AZFN_LOG_WARNING,
+                         "input_validation_fail:slow_client", AZFN__SPAN("the client does not take its answer"));
+    azfn__http_connection_abort(connection);
+}
+
 void azfn__http_connection_expire(struct azfn__http_connection *connection)
 {
-    if (connection->phase == AZFN__CONNECTION_READING && connection->invocation &&
-        azfn__http_parser_is_inside(&connection->parser)) {
+    struct azfn__http_server *server = connection->server;
+    bool is_inside = connection->phase == AZFN__CONNECTION_READING && connection->invocation &&
+                     azfn__http_parser_is_inside(&connection->parser);
+    bool is_body = connection->is_body_open && azfn__http_sender_is_idle(&connection->sender);
+    if ((is_inside || is_body) && has_received_enough(connection)) {
+        begin_period(connection, &server->queues.body, connection->parser.body_bytes);
+    } else if (is_inside) {
+        connection->invocation->request = connection->parser.request;
         azfn__http_exchange_refuse(connection, 408, "the request did not arrive in time");
-    } else if (connection->is_body_open && azfn__http_sender_is_idle(&connection->sender)) {
+    } else if (is_body) {
         azfn__http_exchange_log_refusal(connection, 408, "the body did not arrive in time");
         azfn__http_body_break(connection, AZFN_ERROR_TIMEOUT);
         azfn__http_body_deliver(connection);
+    } else if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
+        expire_answer(connection);
     } else {
         azfn__http_connection_abort(connection);
     }
 }
 
-enum azfn_error azfn__http_connection_accept(struct azfn__http_server *server)
+enum azfn_error azfn__http_connection_open(struct azfn__http_server *server, int fd)
 {
     struct azfn__http_connection *connection = calloc(1, sizeof(*connection));
     if (!connection || uv_tcp_init(server->loop, &connection->tcp) != 0) {
         free(connection);
+        close(fd);
         return AZFN_ERROR_NO_MEMORY;
     }
     server->connection_count++;
     connection->server = server;
     connection->tcp.data = connection;
     azfn__http_sender_init(&connection->sender, (uv_stream_t *)&connection->tcp, azfn__http_exchange_on_sent);
-    azfn__buffer_init(&connection->ahead, AHEAD_MAX_BYTES);
-    azfn__http_parser_init(&connection->parser, &server->limits.parser);
-    if (uv_accept((uv_stream_t *)&server->listener, (uv_stream_t *)&connection->tcp) != 0 ||
-        server->connection_count > server->limits.connections ||
-        uv_read_start((uv_stream_t *)&connection->tcp, on_allocate, on_read) != 0) {
+    azfn__buffer_init(&connection->ahead, server->limits.pipelined_bytes);
+    azfn__http_parser_init(&connection->parser, &server->parser_limits);
+    if (uv_tcp_open(&connection->tcp, fd) != 0) {
+        close(fd);
+        azfn__http_connection_close(connection);
+        return AZFN_ERROR_SYSTEM;
+    }
+    if (uv_read_start((uv_stream_t *)&connection->tcp, on_allocate, on_read) != 0) {
         azfn__http_connection_close(connection);
         return AZFN_ERROR_SYSTEM;
     }

@@ -27,6 +27,7 @@ struct azfn__http_connection {
     struct azfn__deadline_link deadline;
     struct azfn__http_connection *next_waiting;
     uint64_t linger_until_ms;
+    uint64_t period_bytes; /* when the period of a body or an answer began: received so far, or still to be sent */
     enum azfn__http_connection_phase phase;
     bool is_last;      /* close after this answer */
     bool is_processing;   /* process() is on the stack */
@@ -40,13 +41,14 @@ struct azfn__http_connection {
     bool is_body_broken;  /* such a body ended in an error: what follows it is thrown away */
 };
 
-/* Accepts the next connection of the server. Error: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */
-AZFN_MUST_USE enum azfn_error azfn__http_connection_accept(struct azfn__http_server *server);
+/* Serves fd, a connected socket that does not block; it is closed whatever this returns.
+ * Error: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */
+AZFN_MUST_USE enum azfn_error azfn__http_connection_open(struct azfn__http_server *server, int fd);
 
 /* Its turn to go on with bytes that came ahead. */
 void azfn__http_connection_turn(struct azfn__http_connection *connection);
 
-/* The time of its phase is over, or the server needs the place. */
+/* The time of its phase is over, or the server needs the place: closes it, or asks for more in another period. */
 void azfn__http_connection_expire(struct azfn__http_connection *connection);
 
 /* For http_exchange.h and http_body.h. */

@@ -180,7 +180,9 @@ void azfn__http_exchange_log_refusal(struct azfn__http_connection *connection, u
     char text[160];
     int length = snprintf(text, sizeof(text), "%u: %s", (unsigned)status, reason);
     const char *event = status == 404 || status == 405 ? "input_validation_fail:route"
+                        : status == 408                ? "input_validation_fail:slow_client"
                         : status == 429                ? "excess_rate_limit_exceeded:function"
+                        : status == 503                ? "excess_rate_limit_exceeded:memory"
                                                        : "input_validation_fail:http";
     azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_WARNING, event,
                          azfn__span(text, length > 0 ? (size_t)length : 0));

@@ -16,18 +16,42 @@ void azfn__http_message_init(struct azfn__http_message *message)
     azfn__buffer_init(&message->body, PTRDIFF_MAX);
     message->headers = NULL;
     message->header_capacity = 0;
+    message->budget = NULL;
+    message->counted_bytes = 0;
+}
+
+/* By its length, so that bytes which somebody took out of the body are no longer counted. */
+static void count_body(struct azfn__http_message *message)
+{
+    if (message->budget && message->counted_bytes != message->body.length) {
+        message->budget->used_bytes = message->budget->used_bytes - message->counted_bytes + message->body.length;
+        message->counted_bytes = message->body.length;
+    }
+}
+
+bool azfn__http_message_append_body(struct azfn__http_message *message, const char *data, size_t length)
+{
+    const struct azfn__http_body_budget *budget = message->budget;
+    if (budget && budget->used_bytes - message->counted_bytes + message->body.length + length > budget->max_bytes) {
+        return false;
+    }
+    azfn__buffer_append(&message->body, data, length);
+    count_body(message);
+    return true;
 }
 
 void azfn__http_message_reset(struct azfn__http_message *message)
 {
     azfn__buffer_reset(&message->head, HEAD_KEPT_BYTES);
     azfn__buffer_reset(&message->body, BODY_KEPT_BYTES);
+    count_body(message);
 }
 
 void azfn__http_message_clean_up(struct azfn__http_message *message)
 {
     azfn__buffer_clean_up(&message->head);
     azfn__buffer_clean_up(&message->body);
+    count_body(message);
     free(message->headers);
     message->headers = NULL;
     message->header_capacity = 0;

@@ -34,6 +34,12 @@ struct azfn__http_request {
 /* The value of the first header of that name, compared without regard to case; absent without one. */
 struct azfn_span azfn__http_request_header(const struct azfn__http_request *request, struct azfn_span name);
 
+/* What the bodies of all messages that share it may have together. */
+struct azfn__http_body_budget {
+    uint64_t max_bytes;
+    uint64_t used_bytes;
+};
+
 /* Where a request's bytes are collected: owned by the invocation, lent to the parser while it reads one.
  * head holds the request line and the header lines, body the body, headers the table of spans. */
 struct azfn__http_message {
@@ -41,12 +47,16 @@ struct azfn__http_message {
     struct azfn__buffer body;
     struct azfn__http_header *headers;
     size_t header_capacity;
+    struct azfn__http_body_budget *budget; /* Optional. Must outlive the message. */
+    size_t counted_bytes;                  /* the body's part of used_bytes */
 };
 
 void azfn__http_message_init(struct azfn__http_message *message);
 /* Wipes and keeps small buffers for the next request. */
 void azfn__http_message_reset(struct azfn__http_message *message);
 void azfn__http_message_clean_up(struct azfn__http_message *message);
+/* False: beyond the budget, and nothing was appended. Without memory body.has_failed says so. */
+bool azfn__http_message_append_body(struct azfn__http_message *message, const char *data, size_t length);
 /* Room for count headers: by doubling, but for no more than max_count. False: no memory. */
 bool azfn__http_message_reserve_headers(struct azfn__http_message *message, size_t count, size_t max_count);
 

@@ -90,8 +90,11 @@ static int on_chunk_header(llhttp_t *llhttp)
 static int on_body(llhttp_t *llhttp, const char *at, size_t length)
 {
     struct azfn__http_parser *parser = llhttp->data;
-    azfn__buffer_append(&parser->message->body, at, length);
     parser->body_bytes += length;
+    if (!azfn__http_message_append_body(parser->message, at, length)) {
+        parser->is_over_budget = true;
+        return HPE_USER;
+    }
     return 0;
 }
 
@@ -303,6 +306,8 @@ static enum azfn__http_parser_state start_body(struct azfn__http_parser *parser)
         return refuse_memory(parser);
     }
     llhttp_resume(&parser->llhttp);
+    parser->chunk_guard.max_extension_bytes = parser->limits->chunk_extension_bytes;
+    parser->chunk_guard.max_trailer_bytes = parser->limits->trailer_bytes;
     parser->phase = request->is_chunked ? AZFN__HTTP_PHASE_CHUNKS : AZFN__HTTP_PHASE_BODY;
     return AZFN__HTTP_NEED_MORE;
 }
@@ -315,6 +320,9 @@ static enum azfn__http_parser_state execute(struct azfn__http_parser *parser, co
     *out_taken = length;
     if (parser->message->body.has_failed) {
         return refuse_memory(parser);
+    }
+    if (parser->is_over_budget) {
+        return refuse(parser, azfn__http_refuse(503, "the bodies of all requests reach bodyBytesInFlight"));
     }
     if (error == HPE_OK) {
         return AZFN__HTTP_NEED_MORE;
@@ -398,6 +406,12 @@ void azfn__http_parser_begin(struct azfn__http_parser *parser, struct azfn__http
 bool azfn__http_parser_is_inside(const struct azfn__http_parser *parser)
 {
     return parser->phase != AZFN__HTTP_PHASE_IDLE && parser->phase != AZFN__HTTP_PHASE_BLANK_LINES;
+}
+
+bool azfn__http_parser_is_in_body(const struct azfn__http_parser *parser)
+{
+    return parser->phase == AZFN__HTTP_PHASE_BODY_START || parser->phase == AZFN__HTTP_PHASE_BODY ||
+           parser->phase == AZFN__HTTP_PHASE_CHUNKS;
 }
 
 void azfn__http_parser_limit_body(struct azfn__http_parser *parser, uint64_t max_body_bytes)

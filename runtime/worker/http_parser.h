@@ -17,6 +17,8 @@ struct azfn__http_parser_limits {
     uint32_t target_bytes;       /* beyond: 414; also for a request line longer than header_bytes */
     uint32_t header_bytes;       /* all lines from the request line to the empty line; beyond: 431 */
     uint32_t header_count;       /* beyond: 431 */
+    uint32_t chunk_extension_bytes; /* of one request; beyond: 400 */
+    uint32_t trailer_bytes;      /* of one request; beyond: 431 */
 };
 
 enum azfn__http_parser_state {
@@ -43,6 +45,7 @@ struct azfn__http_parser {
      * absent; method and version once the request line was accepted. */
     struct azfn__http_request request;
     uint16_t refusal_status;    /* 400, 405 never, 413, 414, 431, 501, 503 (no memory), 505 */
+    uint64_t body_bytes;        /* so many have come, also of what was taken out of the message */
     const char *refusal_reason; /* static text for the log */
     /* private */
     llhttp_t llhttp;
@@ -53,8 +56,8 @@ struct azfn__http_parser {
     size_t line_start; /* offset in message->head */
     size_t line_count; /* header lines */
     uint64_t max_body_bytes;
-    uint64_t body_bytes; /* so far, also of what the message no longer holds */
     bool is_llhttp_complete;
+    bool is_over_budget;
     struct azfn__http_request_line line;
     struct azfn__http_chunk_guard chunk_guard;
 };
@@ -65,6 +68,8 @@ void azfn__http_parser_init(struct azfn__http_parser *parser, const struct azfn_
 void azfn__http_parser_begin(struct azfn__http_parser *parser, struct azfn__http_message *message);
 /* True from the first byte of a request (blank lines before it do not count) until it is complete. */
 bool azfn__http_parser_is_inside(const struct azfn__http_parser *parser);
+/* True from AZFN__HTTP_HEAD until it is complete. */
+bool azfn__http_parser_is_in_body(const struct azfn__http_parser *parser);
 /* Takes bytes until the state changes; *out_taken says how many. After AZFN__HTTP_HEAD call it again with
  * the rest (which may be empty). Between two calls the message's body may be taken out of it. Once complete or refused it takes nothing and says the same again. */
 enum azfn__http_parser_state azfn__http_parser_feed(struct azfn__http_parser *parser, const char *data,

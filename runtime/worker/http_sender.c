@@ -23,6 +23,11 @@ size_t azfn__http_sender_queued_bytes(const struct azfn__http_sender *sender)
     return uv_stream_get_write_queue_size(sender->stream);
 }
 
+uint64_t azfn__http_sender_sent_bytes(const struct azfn__http_sender *sender)
+{
+    return sender->queued_bytes - azfn__http_sender_queued_bytes(sender);
+}
+
 /* An answer may hold a secret. */
 static void free_write(struct queued_write *queued)
 {
@@ -65,6 +70,7 @@ static enum azfn_error queue(struct azfn__http_sender *sender, uv_buf_t *parts, 
         return AZFN_ERROR_SYSTEM;
     }
     sender->queued++;
+    sender->queued_bytes += length;
     return AZFN_OK;
 }
 

@@ -12,7 +12,8 @@ struct azfn__http_sender {
     uv_stream_t *stream;
     /* Something that had been queued is out, or, where status is libuv's error, never will be. */
     void (*on_sent)(struct azfn__http_sender *sender, int status);
-    uint32_t queued; /* writes that are on their way */
+    uint32_t queued;       /* writes that are on their way */
+    uint64_t queued_bytes; /* ever */
 };
 
 void azfn__http_sender_init(struct azfn__http_sender *sender, uv_stream_t *stream,
@@ -33,5 +34,7 @@ static inline bool azfn__http_sender_is_idle(const struct azfn__http_sender *sen
 
 /* How much is queued. */
 size_t azfn__http_sender_queued_bytes(const struct azfn__http_sender *sender);
+/* How much of all that ever had to be queued is out: grows while the other side takes it. */
+uint64_t azfn__http_sender_sent_bytes(const struct azfn__http_sender *sender);
 
 #endif

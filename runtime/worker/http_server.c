@@ -3,31 +3,35 @@
 #include "base/span.h"
 #include "worker/http_connection.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define BACKLOG 4096
 #define QUIET_MS 250
 /* Those of the loop, the channel and libraries. */
 #define OTHER_DESCRIPTORS 32
-#define QUEUE_COUNT 4
+#define QUEUE_COUNT 5
+/* A refused client that sends nothing for so long is cut off. */
+#define CLOSING_MS 2000
+/* Connections that are taken before others get their turn. */
+#define ACCEPTS_PER_TURN 64
+/* When accepting is tried again after the system refused. */
+#define ACCEPT_PAUSE_MS 50
+#define NOTICE_MS 10000
 /* The rest of an iteration of the loop, and a whole one in which nothing came. */
 #define DRAIN_TURNS 2
-
-const struct azfn__http_server_limits azfn__http_server_default_limits = {
-    .parser = {.target_bytes = 16 << 10, .header_bytes = 64 << 10, .header_count = 128},
-    .connections = 8192,
-    .idle_ms = 180000,
-    .receiving_ms = 60000,
-    .sending_ms = 60000,
-    .closing_ms = 2000,
-};
 
 static void on_timer(uv_timer_t *timer);
 
 static struct azfn__deadline_queue *queue_at(struct azfn__http_server *server, int index)
 {
-    struct azfn__deadline_queue *const queues[QUEUE_COUNT] = {&server->queues.idle, &server->queues.receiving,
-                                                              &server->queues.sending, &server->queues.closing};
+    struct azfn__deadline_queue *const queues[QUEUE_COUNT] = {&server->queues.idle, &server->queues.head,
+                                                              &server->queues.body, &server->queues.sending,
+                                                              &server->queues.closing};
     return queues[index];
 }
 
@@ -94,64 +98,154 @@ void azfn__http_server_wait_turn(struct azfn__http_server *server, struct azfn__
     }
 }
 
-static void log_limit(struct azfn__http_server *server, const char *text)
+uint64_t azfn__http_server_required_bytes(const struct azfn__http_server *server, uint64_t period_ms)
 {
-    azfn__dispatcher_log(server->dispatcher, NULL, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:connections",
-                         azfn_span_of(text));
+    return server->limits.min_bytes_per_second * period_ms / 1000;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void log_limit(struct azfn__http_server *server, struct azfn__http_server_notice *notice, const char *what)
 {
-    struct azfn__http_server *server = stream->data;
-    if (status != 0) {
-        log_limit(server, "a connection could not be taken: the system refused");
+    char text[160];
+    uint64_t now = uv_now(server->loop);
+    if (now < notice->next_ms) {
+        notice->skipped++;
         return;
     }
+    int length = notice->skipped == 0
+                     ? snprintf(text, sizeof(text), "%s", what)
+                     : snprintf(text, sizeof(text), "%s (%u times more since the last such line)", what, notice->skipped);
+    *notice = (struct azfn__http_server_notice){.next_ms = now + NOTICE_MS};
+    azfn__dispatcher_log(server->dispatcher, NULL, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:connections",
+                         azfn__span(text, length > 0 ? (size_t)length : 0));
+}
+
+/* False: none is idle. One that waits for its turn has sent a request already. */
+static bool close_longest_idle(struct azfn__http_server *server)
+{
+    struct azfn__deadline_link *link = server->queues.idle.oldest;
+    while (link && azfn__http_connection_of(link)->is_waiting) {
+        link = link->newer;
+    }
+    if (link) {
+        azfn__http_connection_expire(azfn__http_connection_of(link));
+    }
+    return link != NULL;
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events);
+
+static void on_accept_timer(uv_timer_t *timer)
+{
+    struct azfn__http_server *server = timer->data;
+    if (!uv_is_closing((uv_handle_t *)&server->listener)) {
+        uv_poll_start(&server->listener, UV_READABLE, on_connection);
+    }
+}
+
+/* Out of descriptors or memory. An idle connection gives its own up; otherwise the new ones wait in the socket's
+ * queue. (libuv would close them all, or ask again without end.) */
+static bool go_on_in_shortage(struct azfn__http_server *server, int error, bool may_close_idle)
+{
+    char text[96];
+    snprintf(text, sizeof(text), "a connection could not be taken: %s", strerror(error));
+    log_limit(server, &server->shortage_notice, text);
+    if (may_close_idle && close_longest_idle(server)) {
+        return true;
+    }
+    uv_poll_stop(&server->listener);
+    uv_timer_start(&server->accept_timer, on_accept_timer, ACCEPT_PAUSE_MS, 0);
+    return false;
+}
+
+/* False: not now. */
+static bool take_connection(struct azfn__http_server *server)
+{
+    int fd = accept4(server->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        bool is_over = errno == EAGAIN || errno == EWOULDBLOCK;
+        bool is_theirs = errno == EINTR || errno == ECONNABORTED;
+        return is_theirs || (!is_over && go_on_in_shortage(server, errno, true));
+    }
     if (server->drain_turns > 0) {
-        server->drain_turns = DRAIN_TURNS; /* newer libuv takes one connection a turn */
+        server->drain_turns = DRAIN_TURNS;
     }
-    if (server->connection_count >= server->limits.connections && server->queues.idle.oldest) {
-        log_limit(server, "the limit of connections is reached: the one that was idle longest is closed");
-        azfn__http_connection_expire(azfn__http_connection_of(server->queues.idle.oldest));
+    if (server->connection_count >= server->limits.connections) {
+        bool has_room = close_longest_idle(server);
+        log_limit(server, &server->full_notice,
+                  has_room ? "the limit of connections is reached: the one that was idle longest is closed"
+                           : "the limit of connections is reached, and none is idle: a new one is closed");
+        if (!has_room) {
+            close(fd);
+            return true;
+        }
     }
-    if (azfn__http_connection_accept(server) != AZFN_OK) {
-        log_limit(server, "a connection could not be taken: too many are busy, or no memory");
+    if (azfn__http_connection_open(server, fd) != AZFN_OK) {
+        return go_on_in_shortage(server, ENOMEM, false);
+    }
+    return true;
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+    struct azfn__http_server *server = poll->data;
+    (void)events;
+    if (status != 0) {
+        go_on_in_shortage(server, -status, false);
+        return;
+    }
+    for (unsigned count = 0; count < ACCEPTS_PER_TURN && take_connection(server); count++) {
     }
 }
 
 /* Our own limit, with its event, has to come before the system's. */
-static uint32_t possible_connections(uint32_t wanted)
+static uint64_t possible_connections(uint64_t wanted)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
         return wanted;
     }
     rlim_t possible = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS : limit.rlim_cur / 2;
-    return possible < wanted ? (uint32_t)possible : wanted;
+    return possible < wanted ? possible : wanted;
+}
+
+static void take_limits(struct azfn__http_server *server, const struct azfn__config_limits *limits)
+{
+    server->limits = *limits;
+    server->limits.connections = possible_connections(limits->connections);
+    server->parser_limits = (struct azfn__http_parser_limits){
+        .target_bytes = (uint32_t)limits->url_bytes,
+        .header_bytes = (uint32_t)limits->header_bytes,
+        .header_count = (uint32_t)limits->header_count,
+        .chunk_extension_bytes = (uint32_t)limits->chunk_extension_bytes,
+        .trailer_bytes = (uint32_t)limits->trailer_bytes,
+    };
+    server->queues.idle.time_ms = (uint32_t)limits->idle_timeout_ms;
+    server->queues.head.time_ms = (uint32_t)limits->header_timeout_ms;
+    server->queues.body.time_ms = (uint32_t)limits->body_timeout_ms;
+    server->queues.sending.time_ms = (uint32_t)limits->send_timeout_ms;
+    server->queues.closing.time_ms = CLOSING_MS;
 }
 
 enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loop_t *loop, int fd,
                                         struct azfn__dispatcher *dispatcher,
-                                        const struct azfn__http_server_limits *limits, int *out_status)
+                                        const struct azfn__config_limits *limits, int *out_status)
 {
-    *server = (struct azfn__http_server){.loop = loop, .dispatcher = dispatcher, .limits = *limits};
-    server->limits.connections = possible_connections(limits->connections);
-    server->queues.idle.time_ms = limits->idle_ms;
-    server->queues.receiving.time_ms = limits->receiving_ms;
-    server->queues.sending.time_ms = limits->sending_ms;
-    server->queues.closing.time_ms = limits->closing_ms;
+    *server = (struct azfn__http_server){.loop = loop, .dispatcher = dispatcher, .listener_fd = fd};
+    take_limits(server, limits);
     server->listener.data = server;
+    server->accept_timer.data = server;
     server->timer.data = server;
     server->turn.data = server;
     server->accepted_check.data = server;
     server->quiet_timer.data = server;
     int status = uv_timer_init(loop, &server->timer);
+    status = status ? status : uv_timer_init(loop, &server->accept_timer);
     status = status ? status : uv_timer_init(loop, &server->quiet_timer);
     status = status ? status : uv_idle_init(loop, &server->turn);
     status = status ? status : uv_check_init(loop, &server->accepted_check);
-    status = status ? status : uv_tcp_init(loop, &server->listener);
-    status = status ? status : uv_tcp_open(&server->listener, fd);
-    status = status ? status : uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
+    status = status ? status : uv_poll_init(loop, &server->listener, fd);
+    status = status ? status : listen(fd, BACKLOG) != 0 ? -errno : 0;
+    status = status ? status : uv_poll_start(&server->listener, UV_READABLE, on_connection);
     *out_status = status;
     return status == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
@@ -160,7 +254,8 @@ static void on_quiet(uv_timer_t *timer)
 {
     struct azfn__http_server *server = timer->data;
     /* also functions whose caller has gone: what they do besides answering is not to be cut short */
-    if (server->exchange_count == 0 && server->dispatcher->in_flight == 0 && !server->queues.receiving.oldest) {
+    if (server->exchange_count == 0 && server->dispatcher->in_flight == 0 && !server->queues.head.oldest &&
+        !server->queues.body.oldest) {
         server->on_drained(server->user_data);
     } else {
         uv_timer_start(timer, on_quiet, QUIET_MS, 0);
@@ -182,7 +277,9 @@ static void on_accepted_check(uv_check_t *handle)
         return;
     }
     uv_check_stop(handle);
+    uv_timer_stop(&server->accept_timer);
     uv_close((uv_handle_t *)&server->listener, NULL);
+    close(server->listener_fd);
     server->on_accepted(server->user_data);
     azfn__http_server_note_activity(server);
 }

@@ -4,6 +4,7 @@
 #ifndef AZFN_WORKER_HTTP_SERVER_H
 #define AZFN_WORKER_HTTP_SERVER_H
 
+#include "config/config_limits.h"
 #include "worker/deadline_queue.h"
 #include "worker/dispatcher.h"
 #include "worker/http_parser.h"
@@ -13,29 +14,29 @@
 
 struct azfn__http_connection;
 
-struct azfn__http_server_limits {
-    struct azfn__http_parser_limits parser;
-    uint32_t connections;  /* beyond: the one that has been idle longest is closed, or the new one */
-    uint32_t idle_ms;      /* between two requests; the host closes its own after 60 to 75 s */
-    uint32_t receiving_ms; /* from the first byte of a request to the last */
-    uint32_t sending_ms;   /* for an answer that the client does not take at once */
-    uint32_t closing_ms;   /* a refused client that sends nothing for so long is cut off; one that sends, after
-                            * receiving_ms */
-};
-
 /* Each has the same time to live. */
 struct azfn__http_server_queues {
     struct azfn__deadline_queue idle;
-    struct azfn__deadline_queue receiving;
-    struct azfn__deadline_queue sending;
+    struct azfn__deadline_queue head;
+    struct azfn__deadline_queue body;    /* a period, at whose end enough must have come */
+    struct azfn__deadline_queue sending; /* a period, at whose end enough must have gone */
     struct azfn__deadline_queue closing;
+};
+
+/* A line that would come for each connection, said now and then. */
+struct azfn__http_server_notice {
+    uint64_t next_ms;
+    uint32_t skipped;
 };
 
 struct azfn__http_server {
     uv_loop_t *loop;
     struct azfn__dispatcher *dispatcher;
-    struct azfn__http_server_limits limits;
-    uv_tcp_t listener;
+    struct azfn__config_limits limits;
+    struct azfn__http_parser_limits parser_limits;
+    int listener_fd;
+    uv_poll_t listener;
+    uv_timer_t accept_timer; /* runs while the system lacks what a connection needs */
     uv_timer_t timer; /* for the first deadline of all queues */
     uv_idle_t turn;   /* runs while connections wait for their next turn */
     uv_check_t accepted_check;
@@ -43,6 +44,8 @@ struct azfn__http_server {
     struct azfn__http_server_queues queues;
     struct azfn__http_connection *waiting; /* have bytes left to parse */
     uint32_t connection_count;
+    struct azfn__http_server_notice full_notice;
+    struct azfn__http_server_notice shortage_notice;
     uint32_t exchange_count; /* connections whose request is being answered */
     bool is_draining;
     uint8_t drain_turns;
@@ -51,12 +54,14 @@ struct azfn__http_server {
     void *user_data;
 };
 
-extern const struct azfn__http_server_limits azfn__http_server_default_limits;
+/* How many bytes have to move within a period of body_timeout_ms or send_timeout_ms. */
+uint64_t azfn__http_server_required_bytes(const struct azfn__http_server *server, uint64_t period_ms);
 
-/* Listens on fd. Errors: AZFN_ERROR_SYSTEM, with *out_status as libuv's. */
+/* Listens on fd, which it owns from here on. limits are copied; connections may become fewer, as many as the
+ * system has descriptors for. Errors: AZFN_ERROR_SYSTEM, with *out_status as libuv's. */
 AZFN_MUST_USE enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loop_t *loop, int fd,
                                                       struct azfn__dispatcher *dispatcher,
-                                                      const struct azfn__http_server_limits *limits, int *out_status);
+                                                      const struct azfn__config_limits *limits, int *out_status);
 
 /* Takes what still waits in the socket's queue, then accepts no more; each answer says Connection: close.
  * on_drained is called once nothing is in flight and no request has come for a moment: connections that

@@ -124,7 +124,7 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
                               &worker->broker, worker->flight_record);
     if (error == AZFN_OK) {
         error = azfn__http_server_start(&worker->server, &worker->loop, AZFN__WORKER_LISTENER, &worker->dispatcher,
-                                        &azfn__http_server_default_limits, &status);
+                                        &worker->config->limits, &status);
     }
     if (error != AZFN_OK) {
         return fault(worker, "the worker can't listen: %s", status ? uv_strerror(status) : azfn_error_text(error));

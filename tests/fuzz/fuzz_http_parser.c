@@ -25,9 +25,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct azfn__http_parser_limits small = {
-        .target_bytes = 24, .header_bytes = 96, .header_count = 3};
+        .target_bytes = 24, .header_bytes = 96, .header_count = 3, .chunk_extension_bytes = 5,
+        .trailer_bytes = 9};
     static const struct azfn__http_parser_limits usual = {
-        .target_bytes = 8192, .header_bytes = 32768, .header_count = 100};
+        .target_bytes = 8192, .header_bytes = 32768, .header_count = 100,
+        .chunk_extension_bytes = 4096, .trailer_bytes = 8192};
     if (size < 3) {
         return 0;
     }

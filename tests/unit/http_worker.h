@@ -32,7 +32,7 @@ struct fixture {
     int broker_end;
     struct azfn__flight_record record;
     struct azfn__dispatcher dispatcher;
-    struct azfn__http_server_limits limits;
+    struct azfn__config_limits limits;
     struct azfn__http_server server;
     uint16_t port;
     bool is_accepted;
@@ -185,7 +185,7 @@ static inline void start_loop(struct fixture *fixture)
     fixture->broker_end = ends[1];
 }
 
-static inline void set_up_with(struct fixture *fixture, const struct azfn__http_server_limits *limits)
+static inline void set_up_with(struct fixture *fixture, const struct azfn__config_limits *limits)
 {
     struct azfn__config_fault fault;
     int status;
@@ -207,7 +207,7 @@ static inline void set_up_with(struct fixture *fixture, const struct azfn__http_
 
 static inline void set_up(struct fixture *fixture)
 {
-    set_up_with(fixture, &azfn__http_server_default_limits);
+    set_up_with(fixture, &azfn__config_default_limits);
 }
 
 static inline void close_handle(uv_handle_t *handle, void *user_data)
@@ -225,9 +225,14 @@ static inline void clean_up(struct fixture *fixture)
     AWAIT(fixture, server->connection_count == 0 && !server->waiting && fixture->dispatcher.in_flight == 0);
     assert_int_equal(server->exchange_count, 0);
     assert_null(server->queues.idle.oldest);
-    assert_null(server->queues.receiving.oldest);
+    assert_null(server->queues.head.oldest);
+    assert_null(server->queues.body.oldest);
     assert_null(server->queues.closing.oldest);
     assert_int_equal(fixture->record.function_length, 0);
+    assert_int_equal(fixture->dispatcher.bodies.used_bytes, 0);
+    if (!uv_is_closing((const uv_handle_t *)&server->listener)) {
+        close(server->listener_fd);
+    }
     uv_walk(&fixture->loop, close_handle, NULL);
     uv_run(&fixture->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);

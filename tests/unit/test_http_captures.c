@@ -19,7 +19,8 @@
 #define MAX_BODY_BYTES ((uint64_t)64 << 20)
 
 static const struct azfn__http_parser_limits limits = {
-    .target_bytes = 8192, .header_bytes = 32768, .header_count = 100};
+    .target_bytes = 8192, .header_bytes = 32768, .header_count = 100,
+    .chunk_extension_bytes = 1000, .trailer_bytes = 2000};
 
 /* The request as the small reader sees it. It trusts its input. */
 struct plain_request {

@@ -349,8 +349,10 @@ static void a_request_that_does_not_end_is_408(void **state)
     static const char *const beginnings[] = {"GET /api/hello HT", "GET /api/hello HTTP/1.1\r\nHost: h\r\n",
                                              "POST /api/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcd"};
     struct fixture fixture;
-    struct azfn__http_server_limits limits = azfn__http_server_default_limits;
-    limits.receiving_ms = 20;
+    struct azfn__config_limits limits = azfn__config_default_limits;
+    limits.header_timeout_ms = 20;
+    limits.body_timeout_ms = 20;
+    limits.min_bytes_per_second = 1000;
     set_up_with(&fixture, &limits);
     for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
         struct client client;
@@ -367,9 +369,8 @@ static void a_refused_client_that_does_not_close_is_cut_off(void **state)
     (void)state;
     struct fixture fixture;
     struct client client;
-    struct azfn__http_server_limits limits = azfn__http_server_default_limits;
-    limits.closing_ms = 20;
-    set_up_with(&fixture, &limits);
+    set_up(&fixture);
+    fixture.server.queues.closing.time_ms = 20;
     connect_to(&fixture, &client);
     get(&client, "/api/nothing");
     require_refusal(&client, "404 Not Found", "");

@@ -10,7 +10,8 @@
 #include "http_parser_outcome.h"
 
 static const struct azfn__http_parser_limits case_limits = {
-    .target_bytes = 64, .header_bytes = 1024, .header_count = 16};
+    .target_bytes = 64, .header_bytes = 1024, .header_count = 16, .chunk_extension_bytes = 64,
+    .trailer_bytes = 64};
 #define CASE_BODY_BYTES 64
 
 static size_t whole(size_t begin, const void *user_data)

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 
 static const struct azfn__http_parser_limits usual_limits = {
-    .target_bytes = 8192, .header_bytes = 32768, .header_count = 100};
+    .target_bytes = 8192, .header_bytes = 32768, .header_count = 100,
+    .chunk_extension_bytes = 1000, .trailer_bytes = 2000};
 
 /* A parser with its message and the bytes of one request, for what a table cannot say. */
 struct fixture {
@@ -285,28 +286,103 @@ static void big_bodies_arrive_unchanged(void **state)
     }
 }
 
-/* 16 KiB and 8 bytes for each byte of the body: what is sent around the chunks. */
-static void chunk_framing_is_limited(void **state)
+static void add_chunked_head(struct fixture *fixture)
+{
+    begin_again(fixture);
+    add_text(fixture, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+}
+
+/* With a body of at most 100 bytes. status 0: complete. */
+static void require_chunked(struct fixture *fixture, uint16_t status, size_t taken)
+{
+    assert_int_equal(feed_rest(fixture), AZFN__HTTP_HEAD);
+    azfn__http_parser_limit_body(&fixture->parser, 100);
+    if (status == 0) {
+        assert_int_equal(feed_rest(fixture), AZFN__HTTP_COMPLETE);
+        assert_int_equal(fixture->taken, fixture->bytes.length);
+    } else {
+        require_refused(fixture, status, taken);
+    }
+}
+
+/* 16 KiB, and 8 bytes for each byte of the body. */
+static void chunk_sizes_are_limited(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t excess = 0; excess < 2; excess++) {
-        begin_again(fixture);
-        add_text(fixture, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-        size_t head_end = fixture->bytes.length;
+        add_chunked_head(fixture);
+        size_t end = fixture->bytes.length + 16384;
+        add_many(fixture, '0', 16384 - 3 + excess);
+        add_text(fixture, "2\r\nhi\r\n0\r\n\r\n");
+        require_chunked(fixture, excess == 0 ? 0 : 400, end);
+    }
+}
+
+static void the_extensions_of_all_chunks_are_limited(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t excess = 0; excess < 2; excess++) {
+        add_chunked_head(fixture);
         add_text(fixture, "2;a=");
-        add_many(fixture, 'b', 8000);
-        add_text(fixture, "\r\nhi\r\n0\r\nX: ");
-        size_t end = head_end + 16384 + 2 * 8 + 2;
-        add_many(fixture, 'y', end + excess - fixture->bytes.length - 4);
+        add_many(fixture, 'b', 400 - 3);
+        add_text(fixture, "\r\nhi\r\n3;");
+        add_many(fixture, 'c', 500 - 1);
+        add_text(fixture, "\r\nyou\r\n0;");
+        add_many(fixture, 'd', 100 - 1);
+        size_t end = fixture->bytes.length;
+        add_many(fixture, 'd', excess);
         add_text(fixture, "\r\n\r\n");
+        require_chunked(fixture, excess == 0 ? 0 : 400, end);
+    }
+}
+
+static void all_trailers_are_limited(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t excess = 0; excess < 2; excess++) {
+        add_chunked_head(fixture);
+        add_text(fixture, "2\r\nhi\r\n0\r\n");
+        size_t end = fixture->bytes.length + fixture->limits.trailer_bytes;
+        add_text(fixture, "X: y\r\nZ: ");
+        add_many(fixture, 'z', end + excess - fixture->bytes.length - 2);
+        add_text(fixture, "\r\n\r\n");
+        require_chunked(fixture, excess == 0 ? 0 : 431, end);
+    }
+}
+
+/* Two messages share 100 bytes. */
+static void all_bodies_together_are_limited(void **state)
+{
+    struct fixture *fixture = *state;
+    struct azfn__http_body_budget budget = {.max_bytes = 100};
+    struct azfn__http_message other;
+    azfn__http_message_init(&other);
+    other.budget = &budget;
+    fixture->message.budget = &budget;
+    assert_true(azfn__http_message_append_body(&other, "0123456789", 10));
+    for (size_t excess = 0; excess < 2; excess++) {
+        begin_again(fixture);
+        assert_int_equal(budget.used_bytes, 10);
+        add_text(fixture, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+        add_many(fixture, 'x', 90 + excess);
         assert_int_equal(feed_rest(fixture), AZFN__HTTP_HEAD);
-        azfn__http_parser_limit_body(&fixture->parser, 100);
+        azfn__http_parser_limit_body(&fixture->parser, 1000);
         if (excess == 0) {
-            assert_int_equal(feed_rest(fixture), AZFN__HTTP_COMPLETE);
+            assert_int_equal(feed_rest(fixture), AZFN__HTTP_NEED_MORE);
+            assert_int_equal(budget.used_bytes, 100);
+            assert_false(azfn__http_message_append_body(&other, "x", 1));
+            assert_int_equal(other.body.length, 10);
         } else {
-            require_refused(fixture, 400, end);
+            require_refused(fixture, 503, fixture->bytes.length);
         }
     }
+    /* bytes that were taken out make room */
+    azfn__buffer_consume(&other.body, 10);
+    assert_true(azfn__http_message_append_body(&other, "ab", 2));
+    assert_int_equal(budget.used_bytes, 2);
+    azfn__http_message_reset(&fixture->message);
+    azfn__http_message_clean_up(&other);
+    assert_int_equal(budget.used_bytes, 0);
 }
 
 static void chunks_of_one_byte_are_fine(void **state)
@@ -436,7 +512,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_limit_there_is_no_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_announced_body_costs_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(big_bodies_arrive_unchanged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(chunk_framing_is_limited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chunk_sizes_are_limited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_extensions_of_all_chunks_are_limited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_trailers_are_limited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_bodies_together_are_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunks_of_one_byte_are_fine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory_is_503, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory_while_chunks_come_is_503, set_up, tear_down),

@@ -15,7 +15,7 @@ static void the_connection_that_is_idle_longest_makes_room_for_a_new_one(void **
     (void)state;
     struct fixture fixture;
     struct client clients[3];
-    struct azfn__http_server_limits limits = azfn__http_server_default_limits;
+    struct azfn__config_limits limits = azfn__config_default_limits;
     limits.connections = 2;
     set_up_with(&fixture, &limits);
     for (size_t i = 0; i < 3; i++) {
@@ -38,7 +38,7 @@ static void a_new_connection_is_closed_where_none_is_idle(void **state)
     (void)state;
     struct fixture fixture;
     struct client clients[2];
-    struct azfn__http_server_limits limits = azfn__http_server_default_limits;
+    struct azfn__config_limits limits = azfn__config_default_limits;
     limits.connections = 1;
     set_up_with(&fixture, &limits);
     connect_to(&fixture, &clients[0]);
@@ -58,8 +58,8 @@ static void an_idle_connection_is_closed_after_its_time(void **state)
     (void)state;
     struct fixture fixture;
     struct client client;
-    struct azfn__http_server_limits limits = azfn__http_server_default_limits;
-    limits.idle_ms = 20;
+    struct azfn__config_limits limits = azfn__config_default_limits;
+    limits.idle_timeout_ms = 20;
     set_up_with(&fixture, &limits);
     connect_to(&fixture, &client);
     require_end(&client);
