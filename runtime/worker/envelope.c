@@ -150,6 +150,30 @@ bool azfn__envelope_is_rewritten_date(struct azfn_span text)
            text.data[10] == 'T' && text.data[0] >= '0' && text.data[0] <= '9';
 }
 
+struct azfn__envelope_output *azfn__envelope_first_output(struct azfn__envelope_output *outputs,
+                                                          const struct azfn__config_binding *binding)
+{
+    while (outputs && outputs->binding != binding) {
+        outputs = outputs->last->next;
+    }
+    return outputs;
+}
+
+void azfn__envelope_add_output(struct azfn__envelope_output **outputs, struct azfn__envelope_output *output)
+{
+    struct azfn__envelope_output **link = outputs;
+    while (*link && (*link)->binding != output->binding) {
+        link = &(*link)->last->next;
+    }
+    struct azfn__envelope_output *first = *link ? *link : output;
+    if (first != output) {
+        link = &first->last->next;
+    }
+    output->next = *link;
+    *link = output;
+    first->last = output;
+}
+
 static bool is_blob(const struct azfn__config_binding *binding)
 {
     return azfn__span_equal_ignore_case(binding->type, AZFN__SPAN("blob"));
@@ -200,30 +224,28 @@ static void append_item(struct azfn__buffer *out, const struct azfn__envelope_ou
     }
 }
 
-/* All values of first's binding. A message that is alone and may be base64 is: the host turns that into
- * bytes and leaves them alone. Otherwise an array of strings: the host takes each as it is, while it would
- * parse and re-indent a single string that is JSON. */
-static void append_value(struct azfn__buffer *out, const struct azfn__envelope_output *first)
+/* All values of first's binding; returns the next one's first. A message that is alone and may be base64 is: the
+ * host turns that into bytes and leaves them alone. Otherwise an array of strings: the host takes each as it is, while
+ * it would parse and re-indent a single string that is JSON. */
+static const struct azfn__envelope_output *append_value(struct azfn__buffer *out,
+                                                        const struct azfn__envelope_output *first)
 {
     const struct azfn__config_binding *binding = first->binding;
-    bool is_alone = true;
-    for (const struct azfn__envelope_output *other = first->next; other && is_alone; other = other->next) {
-        is_alone = other->binding != binding;
-    }
+    const struct azfn__envelope_output *other = first->next;
+    bool is_alone = !other || other->binding != binding;
     if (is_alone && binding->encoding == AZFN__OUTPUT_BASE64) {
         append_base64(out, first->value);
-        return;
+        return other;
     }
     bool is_array = !is_alone || (binding->encoding == AZFN__OUTPUT_TEXT && !is_blob(binding));
     azfn__buffer_append_text(out, is_array ? "[" : "");
     append_item(out, first);
-    for (const struct azfn__envelope_output *other = first->next; other; other = other->next) {
-        if (other->binding == binding) {
-            azfn__buffer_append_char(out, ',');
-            append_item(out, other);
-        }
+    for (; other && other->binding == binding; other = other->next) {
+        azfn__buffer_append_char(out, ',');
+        append_item(out, other);
     }
     azfn__buffer_append_text(out, is_array ? "]" : "");
+    return other;
 }
 
 static void append_http(struct azfn__buffer *out, const struct azfn__envelope_http *http)
@@ -256,14 +278,13 @@ static void append_name(struct azfn__buffer *out, const struct azfn__config_bind
     azfn__buffer_append_char(out, ':');
 }
 
-static bool was_written(const struct azfn__envelope_answer *answer, const struct azfn__envelope_output *output)
+static const struct azfn__envelope_output *skip_binding(const struct azfn__envelope_output *first)
 {
-    for (const struct azfn__envelope_output *earlier = answer->outputs; earlier != output; earlier = earlier->next) {
-        if (earlier->binding == output->binding) {
-            return true;
-        }
+    const struct azfn__envelope_output *other = first;
+    while (other && other->binding == first->binding) {
+        other = other->next;
     }
-    return false;
+    return other;
 }
 
 void azfn__envelope_write(const struct azfn__envelope_answer *answer, struct azfn__buffer *out)
@@ -282,12 +303,13 @@ void azfn__envelope_write(const struct azfn__envelope_answer *answer, struct azf
         append_name(out, http_binding, &is_first);
         append_http(out, answer->http);
     }
-    for (const struct azfn__envelope_output *output = answer->outputs; output; output = output->next) {
+    for (const struct azfn__envelope_output *output = answer->outputs; output;) {
         if (is_return(output->binding)) {
-            returned = returned ? returned : output;
-        } else if (!was_written(answer, output)) {
+            returned = output;
+            output = skip_binding(output);
+        } else {
             append_name(out, output->binding, &is_first);
-            append_value(out, output);
+            output = append_value(out, output);
         }
     }
     azfn__buffer_append_text(out, has_outputs ? "},\"Logs\":[" : "\"Logs\":[");

@@ -48,9 +48,10 @@ struct azfn_span azfn__envelope_base64(struct azfn_span text, struct azfn__arena
  * becomes "01/02/2024 03:04:05"): then it must not be sent as a plain JSON string. */
 bool azfn__envelope_is_rewritten_date(struct azfn_span text);
 
-/* A value given for an output binding. */
+/* A value given for an output binding. In a list those of one binding are behind each other. */
 struct azfn__envelope_output {
     struct azfn__envelope_output *next;
+    struct azfn__envelope_output *last; /* of its binding; valid in the first of them */
     const struct azfn__config_binding *binding;
     struct azfn_span value; /* text, or JSON where is_json */
     bool is_json;
@@ -65,10 +66,16 @@ struct azfn__envelope_http {
 
 struct azfn__envelope_answer {
     const struct azfn__config_function *function;
-    const struct azfn__envelope_output *outputs; /* in the order in which they were given */
+    const struct azfn__envelope_output *outputs;
     const struct azfn__envelope_http *http;      /* NULL where there is none */
     struct azfn_span logs;                       /* "text","text": may be empty */
 };
+
+/* The first value of a binding, NULL where it has none. Takes a step for each binding, not for each value, and so does
+ * azfn__envelope_add_output(), which puts output behind the others of its binding. */
+struct azfn__envelope_output *azfn__envelope_first_output(struct azfn__envelope_output *outputs,
+                                                          const struct azfn__config_binding *binding);
+void azfn__envelope_add_output(struct azfn__envelope_output **outputs, struct azfn__envelope_output *output);
 
 /* Whether value can be written so that it arrives as it was meant. earlier is the first value that the
  * binding already has, NULL where it has none.

@@ -268,16 +268,12 @@ static enum azfn_error add_output(struct azfn__invocation *invocation, const cha
                                   bool is_json)
 {
     const struct azfn__config_binding *binding = find_output(invocation, azfn_span_of(name));
-    const struct azfn__envelope_output *earlier = NULL;
-    struct azfn__envelope_output **link = &invocation->outputs;
     if (!binding) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_NOT_FOUND,
                                        "an output that function.json does not name");
     }
-    for (; *link; link = &(*link)->next) {
-        earlier = !earlier && (*link)->binding == binding ? *link : earlier;
-    }
-    enum azfn_error error = azfn__envelope_check_output(binding, value, earlier);
+    enum azfn_error error =
+        azfn__envelope_check_output(binding, value, azfn__envelope_first_output(invocation->outputs, binding));
     if (error != AZFN_OK) {
         return azfn__invocation_refuse(invocation, error, "an output that the host would change");
     }
@@ -287,7 +283,7 @@ static enum azfn_error add_output(struct azfn__invocation *invocation, const cha
         return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "an output");
     }
     *output = (struct azfn__envelope_output){.binding = binding, .value = copy, .is_json = is_json};
-    *link = output;
+    azfn__envelope_add_output(&invocation->outputs, output);
     return AZFN_OK;
 }
 

@@ -315,10 +315,11 @@ static void require_answer(struct azfn__envelope_answer answer, struct azfn__env
                            const char *expected)
 {
     struct azfn__buffer out;
+    struct azfn__envelope_output *list = NULL;
     for (size_t i = 0; i < count; i++) {
-        outputs[i].next = i + 1 < count ? &outputs[i + 1] : NULL;
+        azfn__envelope_add_output(&list, &outputs[i]);
     }
-    answer.outputs = count > 0 ? outputs : NULL;
+    answer.outputs = list;
     azfn__buffer_init(&out, NO_LIMIT);
     azfn__envelope_write(&answer, &out);
     assert_false(out.has_failed);
@@ -392,6 +393,35 @@ static void values_of_several_bindings_are_gathered_under_their_names(void **sta
     require_answer(answer, outputs, 6,
                    "{\"Outputs\":{\"out\":[\"a\",\"b\"],\"bin\":[\"x\",\"y\"],\"docs\":{\"id\":9007199254740993},"
                    "\"a\\\"b\":[\"z\"]},\"Logs\":[]}");
+}
+
+/* What a walk over the values would trip over: the way from each to the next is taken away meanwhile. */
+static void adding_a_value_looks_at_no_other_but_the_last(void **state)
+{
+    (void)state;
+    enum { VALUES = 10000 };
+    static struct azfn__envelope_output outputs[2 * VALUES];
+    static const struct azfn__config_binding *const bindings[] = {&queue, &documents};
+    struct azfn__envelope_output *list = NULL;
+    for (size_t i = 0; i < 2 * VALUES; i++) {
+        struct azfn__envelope_output *lost = i >= 4 ? outputs[0].next : NULL;
+        outputs[i].binding = bindings[i % 2];
+        if (lost) {
+            outputs[0].next = NULL;
+            outputs[1].next = NULL;
+        }
+        azfn__envelope_add_output(&list, &outputs[i]);
+        assert_ptr_equal(azfn__envelope_first_output(list, bindings[i % 2]), &outputs[i % 2]);
+        if (lost) {
+            outputs[0].next = &outputs[2];
+            outputs[1].next = &outputs[3];
+        }
+    }
+    size_t count = 0;
+    for (const struct azfn__envelope_output *output = list; output; output = output->next, count++) {
+        assert_ptr_equal(output, &outputs[count < VALUES ? 2 * count : 2 * (count - VALUES) + 1]);
+    }
+    assert_int_equal(count, 2 * VALUES);
 }
 
 static void documents_are_values_and_one_that_is_alone_is_in_no_array(void **state)
@@ -572,6 +602,7 @@ int main(void)
         cmocka_unit_test(a_single_message_of_a_binary_binding_is_an_array_of_one_string),
         cmocka_unit_test(several_messages_are_strings_in_an_array),
         cmocka_unit_test(values_of_several_bindings_are_gathered_under_their_names),
+        cmocka_unit_test(adding_a_value_looks_at_no_other_but_the_last),
         cmocka_unit_test(documents_are_values_and_one_that_is_alone_is_in_no_array),
         cmocka_unit_test(a_blob_is_one_string),
         cmocka_unit_test(the_return_value_has_a_place_of_its_own),
