@@ -1,7 +1,10 @@
 #include "base/json_read.h"
 
 #include "base/bytes.h"
-#include "base/json_string.h"
+#include "base/json_scan.h"
+
+#include <math.h>
+#include <stdlib.h>
 
 enum azfn__json_type azfn__json_type_of(struct azfn_span value)
 {
@@ -225,4 +228,44 @@ enum azfn_error azfn__json_int64(struct azfn_span value, int64_t *out_value)
     /* INT64_MIN has no positive counterpart to negate */
     *out_value = !is_negative ? (int64_t)magnitude : magnitude > 0 ? -(int64_t)(magnitude - 1) - 1 : 0;
     return AZFN_OK;
+}
+
+enum azfn_error azfn__json_double(struct azfn_span value, double *out_value)
+{
+    char text[AZFN__JSON_DOUBLE_MAX_BYTES + 1];
+    char *end;
+    value = azfn__json_trim(value);
+    if (value.length >= sizeof(text)) {
+        return AZFN_ERROR_LIMIT;
+    }
+    /* strtod() takes more than JSON does */
+    if (azfn__json_type_of(value) != AZFN__JSON_NUMBER || azfn__json_scan(value, NULL, NULL) != AZFN_OK) {
+        return AZFN_ERROR_SYNTAX;
+    }
+    memcpy(text, value.data, value.length);
+    text[value.length] = '\0';
+    double number = strtod(text, &end);
+    if (*end != '\0') {
+        return AZFN_ERROR_SYSTEM; /* a function has set a locale with another decimal point */
+    }
+    if (!isfinite(number)) {
+        return AZFN_ERROR_RANGE;
+    }
+    *out_value = number;
+    return AZFN_OK;
+}
+
+struct azfn_span azfn__json_unquote(struct azfn_span value)
+{
+    value = azfn__json_trim(value);
+    struct azfn_span quotes[] = {AZFN__SPAN("\""), AZFN__SPAN("\\\"")};
+    for (size_t i = 0; i < sizeof(quotes) / sizeof(quotes[0]); i++) {
+        size_t width = quotes[i].length;
+        if (value.length < 2 * width || !azfn__span_starts_with(value, quotes[i]) ||
+            !azfn__span_equal(azfn__span(value.data + value.length - width, width), quotes[i])) {
+            break;
+        }
+        value = azfn__span(value.data + width, value.length - 2 * width);
+    }
+    return value;
 }

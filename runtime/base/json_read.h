@@ -47,5 +47,11 @@ struct azfn_span azfn__json_member(struct azfn_span object, struct azfn_span nam
  * AZFN_ERROR_RANGE when it does not fit. -0 is 0. out_value is set only with AZFN_OK. */
 AZFN_MUST_USE enum azfn_error azfn__json_int64(struct azfn_span value, int64_t *out_value);
 AZFN_MUST_USE enum azfn_error azfn__json_uint64(struct azfn_span value, uint64_t *out_value);
+/* The nearest double. value need not have passed azfn__json_scan. Errors: AZFN_ERROR_SYNTAX (no number), _RANGE (beyond
+ * the largest), _LIMIT (longer than AZFN__JSON_DOUBLE_MAX_BYTES). */
+#define AZFN__JSON_DOUBLE_MAX_BYTES 500
+AZFN_MUST_USE enum azfn_error azfn__json_double(struct azfn_span value, double *out_value);
+/* The number in a string, "1" or "\"1\"" in its raw form; anything else as it is. */
+struct azfn_span azfn__json_unquote(struct azfn_span value);
 
 #endif

@@ -141,6 +141,40 @@ bool azfn__json_string_equals(struct azfn_span raw, struct azfn_span text)
     return text.length == 0;
 }
 
+/* Whether the token goes on with these bytes; takes them off it. */
+static bool take_from_token(struct azfn_span *token, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        bool is_escape = token->length > 1 && token->data[0] == '~';
+        char c = is_escape && token->data[1] == '1' ? '/' : '~';
+        if (token->length == 0 || bytes[i] != (is_escape ? c : token->data[0])) {
+            return false;
+        }
+        *token = azfn__span_from(*token, is_escape ? 2 : 1);
+    }
+    return true;
+}
+
+bool azfn__json_string_equals_token(struct azfn_span raw, struct azfn_span token)
+{
+    struct azfn_span inside = inside_of(raw);
+    if (!inside.data) {
+        return false;
+    }
+    const char *p = inside.data;
+    const char *end = p + inside.length;
+    while (p < end) {
+        char decoded[4];
+        size_t length = 0;
+        size_t skipped = *p == '\\' ? decode_escape(p, end, decoded, &length) : 1;
+        if (skipped == 0 || !take_from_token(&token, length > 0 ? decoded : p, length > 0 ? length : 1)) {
+            return false;
+        }
+        p += skipped;
+    }
+    return token.length == 0;
+}
+
 bool azfn__json_string_decode(struct azfn_span raw, struct azfn__buffer *out)
 {
     struct azfn_span inside = inside_of(raw);

@@ -11,6 +11,8 @@
 
 /* Whether a raw string, with its quotes, decodes to text. No allocation. */
 bool azfn__json_string_equals(struct azfn_span raw, struct azfn_span text);
+/* The same for a token of a JSON Pointer, in which "~0" stands for "~" and "~1" for "/". */
+bool azfn__json_string_equals_token(struct azfn_span raw, struct azfn_span token);
 /* Decodes a raw string onto the end of out, all of it or nothing. A lone surrogate escape, which RFC 8259
  * leaves open, becomes U+FFFD; \u0000 becomes a NUL. False when raw is no string or out has failed. */
 bool azfn__json_string_decode(struct azfn_span raw, struct azfn__buffer *out);

@@ -141,35 +141,75 @@ bool azfn_http_header_at(struct azfn_invocation *invocation, size_t index, struc
 bool azfn_http_param_at(struct azfn_invocation *invocation, size_t index, struct azfn_span *out_name,
                         struct azfn_span *out_value);
 
-/* Inputs and metadata of the other triggers, by the binding's name in function.json. */
+/* Inputs and metadata of the other triggers, by the binding's name in function.json. Asked for again, a value is not
+ * decoded again.
+ *
+ *   trigger                    its value                           what goes with it: azfn_metadata_at()
+ *   queue                      azfn_input(), azfn_input_json()     /DequeueCount /Id
+ *   blob; dataType binary      azfn_input_bytes()                  /Uri /Properties/ETag /Metadata/<name>
+ *   timer                      azfn_input_json(): "IsPastDue"      -
+ *   Event Grid                 azfn_input_json()                   -
+ *   Event Hubs, Service Bus    azfn_input(), azfn_input_json()     /SequenceNumber /PartitionContext/PartitionId
+ *                                                                  /MessageId /LockToken /ApplicationProperties/<name>
+ *   these in batches           azfn_json_next_item() over          azfn_json_next_item() over
+ *                              azfn_input_json()                   azfn_metadata_json(..., "SequenceNumberArray")
+ *   Cosmos DB                  azfn_json_next_item() over azfn_input_json()
+ *   warm-up                    none: succeed
+ *   all of them                azfn_retry_context()                /sys/UtcNow */
 
 /* The value as text: a queue message, a quoted number ("1"), a date. Absent when there is none. A value
  * that is an object or an array is given as its JSON text. name NULL: the trigger's binding. */
 struct azfn_span azfn_input(struct azfn_invocation *invocation, const char *name);
 /* The value as JSON, checked: an object, or the text of a message that is JSON. Absent when it is not. */
 struct azfn_span azfn_input_json(struct azfn_invocation *invocation, const char *name);
-/* What the trigger says about its event, such as "DequeueCount". Never to be trusted by name alone: the
- * properties of a JSON message overwrite the system's. */
-struct azfn_span azfn_metadata(struct azfn_invocation *invocation, const char *name);
-struct azfn_span azfn_metadata_json(struct azfn_invocation *invocation, const char *name);
-
 /* The bytes of a value that the host sends as base64: a blob, a message whose binding has dataType binary. Absent
  * when it is not base64; an absent or empty value gives what azfn_input() gives. */
 struct azfn_span azfn_input_bytes(struct azfn_invocation *invocation, const char *name);
 
-/* JSON. A span is looked into where it lies; a tree is made only where it is asked for. */
+/* What the trigger says about its event, such as "DequeueCount", as azfn_input() gives it. Never to be trusted by name
+ * alone: the properties of a JSON message overwrite the system's. */
+struct azfn_span azfn_metadata(struct azfn_invocation *invocation, const char *name);
+struct azfn_span azfn_metadata_json(struct azfn_invocation *invocation, const char *name);
+/* The same by a JSON Pointer, see azfn_json_at(): "/sys/UtcNow". Text: strings without quotes, null is absent, all else
+ * as its JSON. "" gives all metadata. */
+struct azfn_span azfn_metadata_at(struct azfn_invocation *invocation, const char *pointer);
+
+/* Which try of an event this is, where function.json or host.json has a retry policy. A sender of JSON messages can
+ * make one up for a function without: not for decisions about security. */
+struct azfn_retry {
+    bool has_policy;   /* false: the rest is 0 */
+    int64_t count;     /* 0 at the first try */
+    int64_t max_count; /* -1: without end */
+};
+struct azfn_retry azfn_retry_context(struct azfn_invocation *invocation);
+
+/* JSON. A span is looked into where it lies; a tree is made only where it is asked for. JSON is RFC 8259 in UTF-8, no
+ * deeper than 128 arrays and objects within each other, without a byte order mark. Names are compared exactly, and of
+ * several members with one name the last one counts. Numbers are text until they are asked for. */
 
 /* json itself when it is exactly one JSON text (RFC 8259, UTF-8), absent otherwise. */
 struct azfn_span azfn_json_checked(struct azfn_span json);
-/* The value of a member of an object, as JSON text; absent when json is no object or has no such member.
- * Names are compared exactly; of several members with one name the last one counts. */
+/* The value of a member of an object, as JSON text; absent when json is no object or has no such member. */
 struct azfn_span azfn_json_member(struct azfn_span json, const char *name);
+/* The value that a JSON Pointer (RFC 6901) leads to, as JSON text: "/items/0/id"; in names "~1" is "/" and "~0" is "~".
+ * "" is json itself. Absent when there is no such value or pointer is none. */
+struct azfn_span azfn_json_at(struct azfn_span json, const char *pointer);
 /* The next item of an array, or absent at its end. Start with *cursor = 0. */
 struct azfn_span azfn_json_next_item(struct azfn_span json, size_t *cursor);
+/* The next member of an object, false at its end. The name has its quotes: azfn_json_string() decodes it. */
+bool azfn_json_next_member(struct azfn_span json, size_t *cursor, struct azfn_span *out_name,
+                           struct azfn_span *out_value);
 /* The decoded text of a JSON string; absent for anything else. In the invocation's memory where it had escapes. */
 struct azfn_span azfn_json_string(struct azfn_invocation *invocation, struct azfn_span json);
-/* AZFN_ERROR_SYNTAX when json is not an integer, AZFN_ERROR_RANGE when it does not fit. Exact. */
+/* The bytes of a JSON string that is base64: an item of a batch whose binding has dataType binary. Absent when it is not. */
+struct azfn_span azfn_json_bytes(struct azfn_invocation *invocation, struct azfn_span json);
+/* Numbers, also where they stand in quotes, since the host quotes some. Integers are exact: AZFN_ERROR_SYNTAX when json
+ * is not written as one (1.0 and 1e3 are not), AZFN_ERROR_RANGE when it does not fit. */
 AZFN_MUST_USE enum azfn_error azfn_json_int64(struct azfn_span json, int64_t *out_value);
+AZFN_MUST_USE enum azfn_error azfn_json_uint64(struct azfn_span json, uint64_t *out_value);
+/* The nearest double: integers beyond 2^53 may become others. AZFN_ERROR_RANGE beyond the largest, AZFN_ERROR_LIMIT for
+ * more than 500 characters. */
+AZFN_MUST_USE enum azfn_error azfn_json_double(struct azfn_span json, double *out_value);
 /* text as a JSON string with its quotes, in the invocation's memory. Absent when text is not UTF-8. */
 struct azfn_span azfn_json_quote(struct azfn_invocation *invocation, struct azfn_span text);
 /* A cJSON tree that dies with the invocation (never call cJSON_Delete on it). NULL when json is not JSON. */

@@ -120,20 +120,30 @@ struct azfn_span azfn__envelope_text(struct azfn_span value, struct azfn__arena 
     return is_one_json_string(text) ? azfn__envelope_string(text, arena) : text;
 }
 
-struct azfn_span azfn__envelope_json(struct azfn_span value, struct azfn__arena *arena)
+struct azfn_span azfn__envelope_json(struct azfn_span value, struct azfn_span text)
 {
     enum azfn__json_type type = azfn__json_type_of(value);
     if (type == AZFN__JSON_OBJECT || type == AZFN__JSON_ARRAY) {
         return value;
     }
-    return azfn_json_checked(azfn__envelope_text(value, arena));
+    return azfn_json_checked(text);
+}
+
+static bool is_ascii(struct azfn_span text)
+{
+    unsigned char all = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        all |= (unsigned char)text.data[i];
+    }
+    return all < 0x80;
 }
 
 struct azfn_span azfn__envelope_base64(struct azfn_span text, struct azfn__arena *arena)
 {
     size_t max_bytes = text.length / 4 * 3 + 3;
     size_t length = 0;
-    unsigned char *bytes = azfn__arena_alloc(arena, max_bytes);
+    /* libsodium takes some bytes beyond ASCII for base64 */
+    unsigned char *bytes = is_ascii(text) ? azfn__arena_alloc(arena, max_bytes) : NULL;
     if (!bytes || sodium_base642bin(bytes, max_bytes, text.data, text.length, NULL, &length, NULL,
                                     sodium_base64_VARIANT_ORIGINAL) != 0) {
         return azfn__absent();

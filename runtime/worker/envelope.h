@@ -37,8 +37,9 @@ AZFN_MUST_USE enum azfn_error azfn__envelope_read(struct azfn_span body, struct 
  * itself exactly one JSON string. Objects and arrays are given as they are. Decoded text lies in arena; absent
  * for null, an absent value or without memory. */
 struct azfn_span azfn__envelope_text(struct azfn_span value, struct azfn__arena *arena);
-/* The same value as JSON: an object, or the JSON that a string holds. Absent when it holds none. */
-struct azfn_span azfn__envelope_json(struct azfn_span value, struct azfn__arena *arena);
+/* The same value as JSON: an object, or the JSON that a string holds. Absent when it holds none. text is what
+ * azfn__envelope_text() has made of value. */
+struct azfn_span azfn__envelope_json(struct azfn_span value, struct azfn_span text);
 /* A JSON string's text, without taking off a second layer. Absent when value is no string. */
 struct azfn_span azfn__envelope_string(struct azfn_span value, struct azfn__arena *arena);
 /* The bytes that base64 stands for; absent when it is not base64. */

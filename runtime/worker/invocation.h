@@ -18,6 +18,7 @@
 struct azfn__dispatcher;
 struct azfn__dispatcher_function;
 struct azfn__delay;
+struct azfn__decoded_value;
 struct azfn__invocation;
 
 /* An answer's body, or the envelope around it. */
@@ -105,6 +106,7 @@ struct azfn__invocation {
     struct azfn_span id;
     struct azfn__route_match route;
     struct azfn__envelope envelope;
+    struct azfn__decoded_value *decoded; /* inputs and metadata that were asked for */
 
     struct azfn__header_list headers;
     struct azfn__header_list query;

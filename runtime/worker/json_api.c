@@ -1,4 +1,5 @@
 /* The JSON part of azfn.h. Whatever a function passes in is taken as unchecked. */
+#include "base/json_pointer.h"
 #include "base/json_scan.h"
 #include "base/span.h"
 #include "worker/dispatcher.h"
@@ -14,17 +15,42 @@ struct azfn_span azfn_json_checked(struct azfn_span json)
 
 struct azfn_span azfn_json_member(struct azfn_span json, const char *name)
 {
-    return azfn__json_member(json, azfn_span_of(name));
+    return name ? azfn__json_member(json, azfn_span_of(name)) : azfn__absent();
+}
+
+struct azfn_span azfn_json_at(struct azfn_span json, const char *pointer)
+{
+    return azfn__json_pointer_follow(json, azfn_span_of(pointer));
+}
+
+static bool next_step(struct azfn_span json, enum azfn__json_type type, size_t *cursor,
+                      struct azfn__json_walk *out_walk)
+{
+    if (!cursor || azfn__json_type_of(json) != type) {
+        return false;
+    }
+    *out_walk = azfn__json_walk_from(json, *cursor);
+    if (!azfn__json_walk_next(out_walk)) {
+        return false;
+    }
+    *cursor = azfn__json_walk_cursor(out_walk, json);
+    return true;
 }
 
 struct azfn_span azfn_json_next_item(struct azfn_span json, size_t *cursor)
 {
-    struct azfn__json_walk walk = azfn__json_walk_from(json, *cursor);
-    if (azfn__json_type_of(json) != AZFN__JSON_ARRAY || !azfn__json_walk_next(&walk)) {
-        return azfn__absent();
-    }
-    *cursor = azfn__json_walk_cursor(&walk, json);
-    return walk.value;
+    struct azfn__json_walk walk;
+    return next_step(json, AZFN__JSON_ARRAY, cursor, &walk) ? walk.value : azfn__absent();
+}
+
+bool azfn_json_next_member(struct azfn_span json, size_t *cursor, struct azfn_span *out_name,
+                           struct azfn_span *out_value)
+{
+    struct azfn__json_walk walk = {0};
+    bool has_next = next_step(json, AZFN__JSON_OBJECT, cursor, &walk);
+    *out_name = has_next ? walk.name : azfn__absent();
+    *out_value = has_next ? walk.value : azfn__absent();
+    return has_next;
 }
 
 struct azfn_span azfn_json_string(struct azfn_invocation *handle, struct azfn_span json)
@@ -36,9 +62,28 @@ struct azfn_span azfn_json_string(struct azfn_invocation *handle, struct azfn_sp
     return azfn__envelope_string(json, &invocation->arena);
 }
 
+struct azfn_span azfn_json_bytes(struct azfn_invocation *handle, struct azfn_span json)
+{
+    struct azfn_span text = azfn_json_string(handle, json);
+    if (text.length == 0) {
+        return text;
+    }
+    return azfn__envelope_base64(text, &azfn__invocation_of(handle)->arena);
+}
+
 enum azfn_error azfn_json_int64(struct azfn_span json, int64_t *out_value)
 {
-    return azfn__json_int64(json, out_value);
+    return out_value ? azfn__json_int64(azfn__json_unquote(json), out_value) : AZFN_ERROR_INVALID_ARGUMENT;
+}
+
+enum azfn_error azfn_json_uint64(struct azfn_span json, uint64_t *out_value)
+{
+    return out_value ? azfn__json_uint64(azfn__json_unquote(json), out_value) : AZFN_ERROR_INVALID_ARGUMENT;
+}
+
+enum azfn_error azfn_json_double(struct azfn_span json, double *out_value)
+{
+    return out_value ? azfn__json_double(azfn__json_unquote(json), out_value) : AZFN_ERROR_INVALID_ARGUMENT;
 }
 
 struct azfn_span azfn_json_quote(struct azfn_invocation *handle, struct azfn_span text)
