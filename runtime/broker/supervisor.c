@@ -1,6 +1,7 @@
 #include "broker/supervisor.h"
 
 #include "base/span.h"
+#include "broker/death_report.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -70,28 +71,10 @@ static void count_failed_start(struct azfn__supervisor *supervisor)
     restart_after(supervisor, supervisor->failed_starts - 1);
 }
 
-/* What the kernel proves, with what the dead worker's page claims: hostile text, so at most these bytes. */
-static void log_death(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, int status)
+static void log_death(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker, int status)
 {
-    char text[192];
-    struct azfn__flight_record copy;
-    struct azfn__log_entry entry = {.level = AZFN_LOG_ERROR,
-                                    .origin = AZFN__ORIGIN_BROKER,
-                                    .event = AZFN__SPAN("sys_crash:worker")};
-    memcpy(&copy, worker->flight_record, sizeof(copy));
-    azfn__flight_record_read(&copy, &entry.function, &entry.invocation_id);
-    const char *when = worker->is_ready ? "" : " before it was ready";
-    const char *doing = entry.function.length > 0 ? "; it says it was running the function named here" : "";
-    int length;
-    if (WIFSIGNALED(status)) {
-        length = snprintf(text, sizeof(text), "the worker was ended by signal %d (SIG%s)%s%s", WTERMSIG(status),
-                          sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?", when, doing);
-    } else {
-        length = snprintf(text, sizeof(text), "the worker ended with exit code %d%s%s", WEXITSTATUS(status), when,
-                          doing);
-    }
-    entry.description = azfn__span(text, (size_t)length);
-    azfn__log_sink_write(supervisor->options.log, entry);
+    char text[AZFN__DEATH_TEXT_BYTES];
+    azfn__death_report_write(supervisor->options.log, worker->flight_record, status, worker->is_ready, text);
     if (!worker->is_ready && !supervisor->last_fault[0]) {
         snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%s", text);
     }

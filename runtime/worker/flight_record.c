@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-_Static_assert(sizeof(struct azfn__flight_record) <= AZFN__FLIGHT_RECORD_BYTES, "fits in the page");
+_Static_assert(sizeof(struct azfn__flight_record) <= AZFN__FLIGHT_RECORD_BYTES, "fits into the pages");
 
 int azfn__flight_record_create(void)
 {
@@ -25,8 +25,8 @@ int azfn__flight_record_create(void)
 
 struct azfn__flight_record *azfn__flight_record_map(int fd)
 {
-    void *page = mmap(NULL, AZFN__FLIGHT_RECORD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    return page == MAP_FAILED ? NULL : page;
+    void *pages = mmap(NULL, AZFN__FLIGHT_RECORD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return pages == MAP_FAILED ? NULL : pages;
 }
 
 void azfn__flight_record_unmap(struct azfn__flight_record *record)
@@ -45,21 +45,21 @@ static uint32_t copy_text(char *to, size_t capacity, struct azfn_span from)
     return (uint32_t)length;
 }
 
-void azfn__flight_record_enter(struct azfn__flight_record *record, struct azfn_span function,
+void azfn__flight_record_enter(struct azfn__flight_slot *slot, struct azfn_span function,
                                struct azfn_span invocation_id)
 {
-    record->invocation_id_length =
-        copy_text(record->invocation_id, sizeof(record->invocation_id), invocation_id);
-    record->function_length = copy_text(record->function, sizeof(record->function), function);
-    record->invocations++;
+    slot->invocation_id_length =
+        copy_text(slot->invocation_id, sizeof(slot->invocation_id), invocation_id);
+    slot->function_length = copy_text(slot->function, sizeof(slot->function), function);
+    slot->calls++;
 }
 
-void azfn__flight_record_leave(struct azfn__flight_record *record)
+void azfn__flight_record_leave(struct azfn__flight_slot *slot)
 {
-    record->function_length = 0;
+    slot->function_length = 0;
 }
 
-void azfn__flight_record_read(const struct azfn__flight_record *copy, struct azfn_span *out_function,
+void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn_span *out_function,
                               struct azfn_span *out_invocation_id)
 {
     *out_function = azfn__span("", 0);

@@ -1,37 +1,44 @@
 /* worker/flight_record.h
- * One shared page in which the worker keeps what it is doing, so that the broker can tell what a dead
- * worker was doing when it died: a crash handler could not be trusted to. The worker writes with plain
- * stores; the broker reads only after the death, and takes what it finds as hostile text. */
+ * A few shared pages in which the worker keeps what it is doing, so that the broker can tell what a dead or
+ * blocked worker was doing: a crash handler could not be trusted to. Each thread writes its own slot with plain
+ * stores; the broker copies a slot before it looks at it, and takes what it finds as hostile text. */
 #ifndef AZFN_WORKER_FLIGHT_RECORD_H
 #define AZFN_WORKER_FLIGHT_RECORD_H
 
 #include <azfn.h>
 
-#define AZFN__FLIGHT_RECORD_BYTES ((size_t)4096)
+#define AZFN__FLIGHT_RECORD_BYTES ((size_t)16384)
+#define AZFN__FLIGHT_RECORD_THREADS 64
 
-/* The layout of the page. */
-struct azfn__flight_record {
+/* What one thread is doing. */
+struct azfn__flight_slot {
     uint32_t function_length; /* 0: no function is being called */
     uint32_t invocation_id_length;
     char function[128];
-    char invocation_id[128];
-    uint64_t invocations; /* how many functions were called */
+    char invocation_id[104];
+    uint64_t calls; /* of functions, since the start */
 };
 
-/* A memfd of one page that can't be resized (a shrunk one would kill the broker). -1 and errno. */
+/* The layout of the pages. */
+struct azfn__flight_record {
+    struct azfn__flight_slot loop;
+    struct azfn__flight_slot threads[AZFN__FLIGHT_RECORD_THREADS]; /* those of the pool for blocking functions */
+};
+
+/* A memfd that can't be resized (a shrunk one would kill the broker). -1 and errno. */
 int azfn__flight_record_create(void);
 /* NULL and errno. Mapped until azfn__flight_record_unmap(). */
 struct azfn__flight_record *azfn__flight_record_map(int fd);
 void azfn__flight_record_unmap(struct azfn__flight_record *record);
 
 /* Around every call of a function's code. */
-void azfn__flight_record_enter(struct azfn__flight_record *record, struct azfn_span function,
+void azfn__flight_record_enter(struct azfn__flight_slot *slot, struct azfn_span function,
                                struct azfn_span invocation_id);
-void azfn__flight_record_leave(struct azfn__flight_record *record);
+void azfn__flight_record_leave(struct azfn__flight_slot *slot);
 
-/* What the page says; both empty when no function was running. The spans point into the page: copy it
+/* What a slot says; both empty when no function was running. The spans point into the slot: copy it
  * first, since a worker that lives could change it meanwhile. */
-void azfn__flight_record_read(const struct azfn__flight_record *copy, struct azfn_span *out_function,
+void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn_span *out_function,
                               struct azfn_span *out_invocation_id);
 
 #endif

@@ -228,7 +228,7 @@ static inline void clean_up(struct fixture *fixture)
     assert_null(server->queues.head.oldest);
     assert_null(server->queues.body.oldest);
     assert_null(server->queues.closing.oldest);
-    assert_int_equal(fixture->record.function_length, 0);
+    assert_int_equal(fixture->record.loop.function_length, 0);
     assert_int_equal(fixture->dispatcher.bodies.used_bytes, 0);
     if (!uv_is_closing((const uv_handle_t *)&server->listener)) {
         close(server->listener_fd);

@@ -15,11 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void require_read(const struct azfn__flight_record *record, const char *function, const char *id)
+static void require_read(const struct azfn__flight_slot *slot, const char *function, const char *id)
 {
     struct azfn_span found_function;
     struct azfn_span found_id;
-    azfn__flight_record_read(record, &found_function, &found_id);
+    azfn__flight_record_read(slot, &found_function, &found_id);
     assert_true(azfn_span_equals(found_function, function));
     assert_true(azfn_span_equals(found_id, id));
 }
@@ -31,8 +31,11 @@ static void a_new_page_says_that_nothing_runs(void **state)
     assert_true(fd >= 0);
     struct azfn__flight_record *record = azfn__flight_record_map(fd);
     assert_non_null(record);
-    require_read(record, "", "");
-    assert_int_equal(record->invocations, 0);
+    require_read(&record->loop, "", "");
+    for (size_t i = 0; i < AZFN__FLIGHT_RECORD_THREADS; i++) {
+        require_read(&record->threads[i], "", "");
+    }
+    assert_int_equal(record->loop.calls, 0);
     azfn__flight_record_unmap(record);
     close(fd);
 }
@@ -40,14 +43,14 @@ static void a_new_page_says_that_nothing_runs(void **state)
 static void the_page_names_the_function_that_runs(void **state)
 {
     (void)state;
-    struct azfn__flight_record record = {0};
-    azfn__flight_record_enter(&record, AZFN__SPAN("webhook"), AZFN__SPAN("0b9c"));
-    require_read(&record, "webhook", "0b9c");
-    azfn__flight_record_leave(&record);
-    require_read(&record, "", "");
-    azfn__flight_record_enter(&record, AZFN__SPAN("order"), (struct azfn_span){0});
-    require_read(&record, "order", "");
-    assert_int_equal(record.invocations, 2);
+    struct azfn__flight_slot slot = {0};
+    azfn__flight_record_enter(&slot, AZFN__SPAN("webhook"), AZFN__SPAN("0b9c"));
+    require_read(&slot, "webhook", "0b9c");
+    azfn__flight_record_leave(&slot);
+    require_read(&slot, "", "");
+    azfn__flight_record_enter(&slot, AZFN__SPAN("order"), (struct azfn_span){0});
+    require_read(&slot, "order", "");
+    assert_int_equal(slot.calls, 2);
 }
 
 static void names_that_are_too_long_are_cut(void **state)
@@ -55,45 +58,45 @@ static void names_that_are_too_long_are_cut(void **state)
     (void)state;
     static char name[1000];
     memset(name, 'n', sizeof(name));
-    struct azfn__flight_record record = {0};
+    struct azfn__flight_slot slot = {0};
     struct azfn_span function;
     struct azfn_span id;
-    azfn__flight_record_enter(&record, azfn__span(name, sizeof(name)), azfn__span(name, 129));
-    azfn__flight_record_read(&record, &function, &id);
+    azfn__flight_record_enter(&slot, azfn__span(name, sizeof(name)), azfn__span(name, sizeof(slot.invocation_id) + 1));
+    azfn__flight_record_read(&slot, &function, &id);
     assert_int_equal(function.length, 128);
-    assert_int_equal(id.length, 128);
+    assert_int_equal(id.length, sizeof(slot.invocation_id));
     assert_memory_equal(function.data, name, 128);
-    assert_memory_equal(id.data, name, 128);
-    assert_int_equal(record.invocations, 1);
+    assert_memory_equal(id.data, name, sizeof(slot.invocation_id));
+    assert_int_equal(slot.calls, 1);
 }
 
 static void lengths_that_lie_give_nothing(void **state)
 {
     (void)state;
-    static const uint32_t lies[] = {129, 255, 256, 4096, 0x7fffffff, 0x80000000, UINT32_MAX};
+    static const uint32_t lies[] = {129, 130, 255, 256, 4096, 0x7fffffff, 0x80000000, UINT32_MAX};
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-        struct azfn__flight_record record = {.function_length = lies[i]};
-        require_read(&record, "", "");
-        record = (struct azfn__flight_record){
+        struct azfn__flight_slot slot = {.function_length = lies[i]};
+        require_read(&slot, "", "");
+        slot = (struct azfn__flight_slot){
             .function_length = 4, .function = "fine", .invocation_id_length = lies[i]};
-        require_read(&record, "", "");
-        record = (struct azfn__flight_record){.function_length = lies[i], .invocation_id_length = lies[i]};
-        require_read(&record, "", "");
+        require_read(&slot, "", "");
+        slot = (struct azfn__flight_slot){.function_length = lies[i], .invocation_id_length = lies[i]};
+        require_read(&slot, "", "");
     }
 }
 
 static void the_longest_true_lengths_stay_inside_the_page(void **state)
 {
     (void)state;
-    struct azfn__flight_record record = {.function_length = 128, .invocation_id_length = 128};
+    struct azfn__flight_slot slot = {.function_length = 128, .invocation_id_length = sizeof(slot.invocation_id)};
     struct azfn_span function;
     struct azfn_span id;
-    memset(record.function, 0xff, sizeof(record.function));
-    azfn__flight_record_read(&record, &function, &id);
-    assert_ptr_equal(function.data, record.function);
+    memset(slot.function, 0xff, sizeof(slot.function));
+    azfn__flight_record_read(&slot, &function, &id);
+    assert_ptr_equal(function.data, slot.function);
     assert_int_equal(function.length, 128);
-    assert_ptr_equal(id.data, record.invocation_id);
-    assert_int_equal(id.length, 128);
+    assert_ptr_equal(id.data, slot.invocation_id);
+    assert_int_equal(id.length, sizeof(slot.invocation_id));
 }
 
 static void the_page_can_not_be_resized(void **state)
@@ -122,7 +125,7 @@ static void what_a_process_wrote_is_there_after_its_death(void **state)
     assert_true(pid >= 0);
     if (pid == 0) {
         struct azfn__flight_record *record = azfn__flight_record_map(fd);
-        azfn__flight_record_enter(record, AZFN__SPAN("crash"), AZFN__SPAN("7"));
+        azfn__flight_record_enter(&record->threads[AZFN__FLIGHT_RECORD_THREADS - 1], AZFN__SPAN("crash"), AZFN__SPAN("7"));
         _exit(9);
     }
     int result;
@@ -130,8 +133,9 @@ static void what_a_process_wrote_is_there_after_its_death(void **state)
     struct azfn__flight_record *record = azfn__flight_record_map(fd);
     assert_non_null(record);
     close(fd);
-    require_read(record, "crash", "7");
-    assert_int_equal(record->invocations, 1);
+    require_read(&record->loop, "", "");
+    require_read(&record->threads[AZFN__FLIGHT_RECORD_THREADS - 1], "crash", "7");
+    assert_int_equal(record->threads[AZFN__FLIGHT_RECORD_THREADS - 1].calls, 1);
     azfn__flight_record_unmap(record);
 }
 
