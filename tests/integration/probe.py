@@ -38,6 +38,23 @@ QUEUE_OUT = [
 ]
 HTTP_IN = {"type": "httpTrigger", "direction": "in", "name": "req", "authLevel": "anonymous"}
 QUEUE_IN = {"type": "queueTrigger", "direction": "in", "name": "message", "queueName": "q", "connection": "S"}
+# functions that report what they see, see probe_app/trigger.c
+TRIGGERS = {
+    "Blob": {"type": "blobTrigger", "name": "content", "path": "in/{name}", "connection": "S"},
+    "Queue": {"type": "queueTrigger", "name": "message", "queueName": "q", "connection": "S"},
+    "Timer": {"type": "timerTrigger", "name": "timer", "schedule": "0 * * * * *"},
+    "EventGrid": {"type": "eventGridTrigger", "name": "event"},
+    "EventHub": {"type": "eventHubTrigger", "name": "event", "eventHubName": "h", "cardinality": "one"},
+    "EventHubs": {"type": "eventHubTrigger", "name": "events", "eventHubName": "h", "cardinality": "many"},
+    "Bus": {"type": "serviceBusTrigger", "name": "message", "queueName": "q", "connection": "S"},
+    "BusBatch": {"type": "serviceBusTrigger", "name": "messages", "queueName": "q", "cardinality": "many"},
+    "Cosmos": {"type": "cosmosDBTrigger", "name": "docs", "databaseName": "d", "containerName": "c"},
+    "Warmup": {"type": "warmupTrigger", "name": "warmupContext"},
+}
+REPORT_OUT = [
+    {"type": "cosmosDB", "direction": "out", "name": "report"},
+    {"type": "queue", "direction": "out", "name": "out", "queueName": "a", "connection": "S"},
+]
 
 
 def captures():
@@ -68,6 +85,8 @@ def probe_functions():
         functions[name] = {"bindings": [HTTP_IN, {"type": "http", "direction": "out", "name": "res"}]}
     functions["AskQueue"] = {"bindings": [QUEUE_IN]}
     functions["Outputs"] = {"bindings": [QUEUE_IN, *QUEUE_OUT]}
+    for name, trigger in TRIGGERS.items():
+        functions[name] = {"bindings": [{"direction": "in", **trigger}, *REPORT_OUT]}
     return functions
 
 

@@ -3,6 +3,7 @@ the host would take, and every value that the function decoded is the one that w
 
 import base64
 import json
+import random
 import re
 import unittest
 import urllib.parse
@@ -74,6 +75,11 @@ def decoded_once_or_twice(value):
     return inner if isinstance(inner, str) else value
 
 
+def retry_of(metadata):
+    context = metadata.get("RetryContext")
+    return f"{context['RetryCount']}/{context['MaxRetryCount']}" if context else None
+
+
 class Captures(probe.TestCase):
     def check_forwarded(self, name, raw, response):
         method, target, headers, body = split_request(raw)
@@ -96,7 +102,9 @@ class Captures(probe.TestCase):
             expected += [(b"name", urllib.parse.unquote_to_bytes(route[2]))] if route[2] else []
             self.assertEqual(pairs(seen, "params"), expected)
 
-    def check_enveloped_http(self, name, request, seen):
+    def check_enveloped_http(self, name, request, metadata, seen):
+        retry = retry_of(metadata)
+        self.assertEqual(text(seen["retry"]), retry and retry.encode())
         self.assertEqual(text(seen["method"]).decode(), request["Method"])
         self.assertEqual(text(seen["path"]).decode(), re.sub(r"^\w+://[^/]*|[?#].*$", "", request["Url"]))
         self.assertEqual(pairs(seen, "query"), [(k.encode(), v.encode()) for k, v in request["Query"].items()])
@@ -120,6 +128,7 @@ class Captures(probe.TestCase):
             seen[key] = seen.get(key, "") + piece.strip('"')
         trigger = next(b["name"] for b in function["bindings"] if b["type"].lower().endswith("trigger"))
         self.check_decoded(seen["input"], data[trigger])
+        self.check_decoded(seen["retry"], retry_of(metadata))
         is_binary = any(b["type"] == "blobTrigger" or b.get("dataType") == "binary" for b in function["bindings"][:1])
         if is_binary:
             self.assertEqual(bytes.fromhex(seen["bytes"]), base64.b64decode(data[trigger]))
@@ -159,13 +168,21 @@ class Captures(probe.TestCase):
         self.assertEqual(reply["statusCode"], 200)
         self.assertIsInstance(reply["body"], str)
         trigger = next(b["name"] for b in function["bindings"] if b["type"] == "httpTrigger")
-        self.check_enveloped_http(name, document["Data"][trigger], json.loads(reply["body"]))
+        self.check_enveloped_http(name, document["Data"][trigger], document["Metadata"],
+                                  json.loads(reply["body"]))
 
-    def replay(self, handler, raw, piece_bytes):
+    @staticmethod
+    def splits(raw, seed):
+        """Places to cut: none, many, and some anywhere."""
+        step = 1 if len(raw) < PIECE_LIMIT else 997
+        anywhere = random.Random(seed)
+        return [], range(step, len(raw), step), sorted(anywhere.sample(range(1, len(raw)), min(20, len(raw) - 1)))
+
+    def replay(self, handler, raw, cuts):
         connection = self.connect(handler)
         try:
-            for start in range(0, len(raw), piece_bytes):
-                connection.sendall(raw[start:start + piece_bytes])
+            for start, end in zip((0, *cuts), (*cuts, len(raw))):
+                connection.sendall(raw[start:end])
             return read_response(connection, raw.split(b" ", 1)[0].decode())
         finally:
             connection.close()
@@ -181,9 +198,9 @@ class Captures(probe.TestCase):
                 for raw in requests:
                     if raw.startswith(b"GET / "):
                         continue
-                    for piece_bytes in (len(raw), 1 if len(raw) < PIECE_LIMIT else 997):
-                        with self.subTest(capture=name, piece_bytes=piece_bytes):
-                            self.check(name, meta, functions, raw, self.replay(handler, raw, piece_bytes))
+                    for cuts in self.splits(raw, name):
+                        with self.subTest(capture=name, cuts=cuts):
+                            self.check(name, meta, functions, raw, self.replay(handler, raw, cuts))
                             count += 1
         return count
 

@@ -83,6 +83,7 @@ void probe_http(struct azfn_invocation *invocation, void *user_data)
     append_text(&text, azfn_http_body_is_exact(invocation) ? "true" : "false");
     append_field(&text, "function", azfn_function_name(invocation));
     append_field(&text, "id", azfn_invocation_id(invocation));
+    append_field(&text, "retry", probe_retry(invocation));
     append_field(&text, "method", azfn_http_method(invocation));
     append_field(&text, "path", azfn_http_path(invocation));
     append_field(&text, "body", azfn_http_body(invocation));
@@ -112,6 +113,7 @@ void probe_event(struct azfn_invocation *invocation, void *user_data)
     (void)user_data;
     log_pieces(invocation, "function", azfn_function_name(invocation));
     log_pieces(invocation, "id", azfn_invocation_id(invocation));
+    log_pieces(invocation, "retry", probe_retry(invocation));
     log_pieces(invocation, "input", azfn_input(invocation, NULL));
     log_pieces(invocation, "json", azfn_input_json(invocation, NULL));
     log_pieces(invocation, "bytes", azfn_input_bytes(invocation, NULL));

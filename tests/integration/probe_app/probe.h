@@ -11,6 +11,10 @@ azfn_handler_fn probe_event;
 azfn_handler_fn probe_ask;
 /* Writes the outputs that the message asks for. */
 azfn_handler_fn probe_outputs;
+/* Writes what it sees into the output "report", and the items of a batch into "out". */
+azfn_handler_fn probe_trigger;
+/* "1/3", the try and the most there may be; absent without a retry policy. */
+struct azfn_span probe_retry(struct azfn_invocation *invocation);
 
 /* Bodies in pieces: see stream.c. */
 azfn_handler_fn probe_stream_out;
