@@ -3,7 +3,9 @@
  * it is the custom handler that the Functions host starts, and calls a function for every event.
  *
  * Everything here is called on one thread, that of the worker's event loop: in a function, or in a
- * callback that azfn calls. A function must not block; it may answer now or from a later callback. */
+ * callback that azfn calls. There a function must not block; it may answer now or from a later callback.
+ * One that is registered as blocking is called on a thread of a pool instead. It may block, it uses its own
+ * invocation only, from that thread, and has to answer before it returns; it has no callbacks. */
 #ifndef AZFN_H
 #define AZFN_H
 
@@ -78,10 +80,12 @@ typedef void azfn_handler_fn(struct azfn_invocation *invocation, void *user_data
 
 struct azfn_function {
     const char *name;         /* Required. The name of the folder that holds function.json; must be static. */
-    azfn_handler_fn *handler; /* Required. Called on the loop's thread. */
+    azfn_handler_fn *handler; /* Required. */
     void *user_data;          /* Optional. Passed to handler as it is. */
-    bool streams_body;        /* Optional. Of an HTTP function: the handler is called before the body is there, and
-                               * reads it with azfn_http_read_body(). Otherwise the body is collected. */
+    bool blocking;            /* Optional. The handler may block: it is called on a thread of a pool of fixed size,
+                               * not on the loop's, perhaps on several at the same time. */
+    bool streams_body;        /* Optional. Of an HTTP function that does not block: the handler is called before the
+                               * body is there, and reads it with azfn_http_read_body(). Otherwise it is collected. */
 };
 
 /* Runs the functions as a custom handler until the host ends it. Returns main()'s result. Call it first
@@ -269,7 +273,12 @@ enum azfn_log_level { AZFN_LOG_INFORMATION, AZFN_LOG_WARNING, AZFN_LOG_ERROR };
 void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, const char *format, ...)
     AZFN_PRINTF(3, 4);
 
-/* Calls on_elapsed after delay_ms, on a later turn of the loop, unless the invocation is answered before. */
+/* Whether nobody waits for the answer any more: the caller has gone, or the function's time is over. For loops: a
+ * function that blocks should look from time to time, since one that does not return keeps its thread. */
+bool azfn_is_cancelled(const struct azfn_invocation *invocation);
+
+/* Calls on_elapsed after delay_ms, on a later turn of the loop, unless the invocation is answered before.
+ * AZFN_ERROR_STATE: it is answered, or the function is a blocking one; azfn_on_cancelled() does the same. */
 typedef void azfn_on_elapsed_fn(struct azfn_invocation *invocation, void *user_data);
 AZFN_MUST_USE enum azfn_error azfn_delay(struct azfn_invocation *invocation, uint32_t delay_ms,
                                          azfn_on_elapsed_fn *on_elapsed, void *user_data);

@@ -1,6 +1,7 @@
 #include "worker/dispatcher.h"
 
 #include "base/span.h"
+#include "worker/blocking_pool.h"
 #include "worker/router.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #define ENVELOPE_FACTOR 4
 #define FULL "the function's maxConcurrent is reached"
 #define ALL_FULL "the limit requestsInFlight is reached"
+#define POOL_FULL "too many invocations of blocking functions wait for a thread"
 
 static void on_deadline_timer(uv_timer_t *timer);
 
@@ -110,6 +112,11 @@ void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn__
 void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                           enum azfn_log_level level, const char *event, struct azfn_span text)
 {
+    struct azfn__blocking_job *job = azfn__blocking_job_current();
+    if (job) {
+        azfn__blocking_job_log(job, level, text);
+        return;
+    }
     struct azfn__log_frame log = {.level = level, .event = azfn_span_of(event), .text = text};
     if (invocation) {
         log.function = invocation->function ? invocation->function->config->name : log.function;
@@ -203,7 +210,8 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
     }
     return (struct azfn__dispatch_decision){
         .max_body_bytes = wire_limit(invocation),
-        .streams_body = invocation->mode == AZFN__MODE_FORWARDED && invocation->function->registered->streams_body};
+        .streams_body = invocation->mode == AZFN__MODE_FORWARDED && invocation->function->registered->streams_body &&
+                        !invocation->function->registered->blocking};
 }
 
 static void arm_deadline_timer(struct azfn__dispatcher *dispatcher)
@@ -243,16 +251,26 @@ static void start_running(struct azfn__dispatcher *dispatcher, struct azfn__invo
     }
 }
 
-void azfn__dispatcher_finish(struct azfn__invocation *invocation)
+void azfn__dispatcher_forget(struct azfn__invocation *invocation)
 {
     struct azfn__dispatcher_function *function = invocation->function;
     *(invocation->older ? &invocation->older->newer : &function->oldest) = invocation->newer;
     *(invocation->newer ? &invocation->newer->older : &function->newest) = invocation->older;
     invocation->older = NULL;
     invocation->newer = NULL;
-    invocation->state = AZFN__INVOCATION_ANSWERED;
     function->in_flight--;
     invocation->dispatcher->in_flight--;
+}
+
+void azfn__dispatcher_finish(struct azfn__invocation *invocation)
+{
+    struct azfn__blocking_job *job = azfn__blocking_job_current();
+    if (job) {
+        job->has_answered = true;
+        return;
+    }
+    azfn__dispatcher_forget(invocation);
+    invocation->state = AZFN__INVOCATION_ANSWERED;
     azfn__invocation_stop_delays(invocation);
 }
 
@@ -263,6 +281,10 @@ static void on_deadline_timer(uv_timer_t *timer)
     for (size_t i = 0; i < dispatcher->config->function_count; i++) {
         struct azfn__invocation *invocation;
         while ((invocation = dispatcher->functions[i].oldest) && invocation->deadline_ms <= now) {
+            if (invocation->job) {
+                azfn__blocking_pool_expire(invocation->job);
+                continue;
+            }
             azfn__dispatcher_finish(invocation);
             azfn__dispatcher_log(dispatcher, invocation, AZFN_LOG_ERROR, NULL,
                                  AZFN__SPAN("the function did not answer within its timeoutMs"));
@@ -312,6 +334,10 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invo
                azfn__arena_format(&invocation->arena, "429: %s", full));
         return;
     }
+    if (registered->blocking && azfn__blocking_pool_is_full(dispatcher->pool)) {
+        refuse(invocation, 429, "excess_rate_limit_exceeded:blocking", AZFN__SPAN("429: " POOL_FULL));
+        return;
+    }
     if (invocation->mode == AZFN__MODE_ENVELOPE) {
         size_t offset = 0;
         enum azfn_error error =
@@ -330,13 +356,21 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invo
         return;
     }
     start_running(dispatcher, invocation);
+    if (registered->blocking) {
+        azfn__blocking_pool_submit(dispatcher->pool, invocation);
+        return;
+    }
     azfn__dispatcher_call(invocation, registered->handler, registered->user_data);
 }
 
 void azfn__dispatcher_cancel(struct azfn__invocation *invocation)
 {
     azfn_on_cancelled_fn *on_cancelled = invocation->on_cancelled;
-    if (invocation->state == AZFN__INVOCATION_RUNNING && on_cancelled) {
+    if (invocation->state != AZFN__INVOCATION_RUNNING) {
+        return;
+    }
+    atomic_store(&invocation->is_cancelled, true);
+    if (on_cancelled) {
         invocation->on_cancelled = NULL;
         azfn__dispatcher_call(invocation, on_cancelled, invocation->on_cancelled_data);
     }

@@ -12,6 +12,8 @@
 #include <azfn.h>
 #include <uv.h>
 
+struct azfn__blocking_pool;
+
 struct azfn__dispatcher_function {
     const struct azfn__config_function *config;
     const struct azfn_function *registered;
@@ -25,6 +27,7 @@ struct azfn__dispatcher {
     const struct azfn__config *config;
     struct azfn__broker_client *broker;
     struct azfn__flight_record *flight_record;
+    struct azfn__blocking_pool *pool; /* NULL: no function blocks */
     struct azfn__dispatcher_function *functions; /* as many as config has, in its order */
     uint32_t in_flight;
     struct azfn__http_body_budget bodies; /* of all invocations */
@@ -71,14 +74,18 @@ void azfn__dispatcher_cancel(struct azfn__invocation *invocation);
 /* Nobody can get the answer any more: it will be thrown away. */
 void azfn__dispatcher_abandon(struct azfn__invocation *invocation);
 
-/* A running one is being answered: takes it off the running ones. */
+/* A running one is being answered: takes it off the running ones. On a thread of the pool that has to wait until
+ * the function has returned. */
 void azfn__dispatcher_finish(struct azfn__invocation *invocation);
+/* A running one is given up, though the function still has it: takes it off the running ones. */
+void azfn__dispatcher_forget(struct azfn__invocation *invocation);
 
 /* Calls code of a function, with the flight record telling which. */
 typedef void azfn__call_fn(struct azfn_invocation *handle, void *user_data);
 void azfn__dispatcher_call(struct azfn__invocation *invocation, azfn__call_fn *call, void *user_data);
 
-/* A line about an invocation (which may have no function yet), or, with NULL, about none. event may be NULL. */
+/* A line about an invocation (which may have no function yet), or, with NULL, about none. event may be NULL. On a
+ * thread of the pool the line is one of the invocation that it runs. */
 void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                           enum azfn_log_level level, const char *event, struct azfn_span text);
 

@@ -91,6 +91,7 @@ static void on_respond(struct azfn__invocation *invocation, const struct azfn__h
 {
     struct azfn__http_connection *connection = context;
     struct azfn_span body;
+    connection->invocation = invocation; /* a stand-in may answer */
     encode_head(connection, invocation, response, &body);
     if (body.length <= COPIED_BODY_BYTES) {
         azfn__buffer_append_span(&invocation->head, body);

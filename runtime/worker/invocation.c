@@ -1,6 +1,7 @@
 #include "worker/invocation.h"
 
 #include "base/span.h"
+#include "worker/blocking_job.h"
 #include "worker/dispatcher.h"
 
 #include <stdlib.h>
@@ -36,6 +37,12 @@ struct azfn__invocation *azfn__invocation_of(const struct azfn_invocation *handl
     uintptr_t address = value & (((uintptr_t)1 << GENERATION_SHIFT) - 1);
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     struct azfn__invocation *invocation = (struct azfn__invocation *)address;
+    const struct azfn__blocking_job *job = azfn__blocking_job_current();
+    if (job ? job->invocation != invocation : invocation->job != NULL) {
+        azfn__dispatcher_log(job ? job->invocation->dispatcher : invocation->dispatcher, NULL, AZFN_LOG_WARNING, NULL,
+                             AZFN__SPAN("a function used an invocation that runs on another thread, or is over"));
+        return NULL;
+    }
     if (invocation->generation != value >> GENERATION_SHIFT) {
         azfn__dispatcher_log(invocation->dispatcher, NULL, AZFN_LOG_WARNING, NULL,
                              AZFN__SPAN("a function came back to an invocation that was over"));
@@ -136,8 +143,14 @@ uint32_t azfn_remaining_ms(const struct azfn_invocation *handle)
     if (!invocation) {
         return 0;
     }
-    uint64_t now = uv_now(invocation->dispatcher->loop);
+    uint64_t now = azfn__blocking_job_current() ? uv_hrtime() / 1000000 : uv_now(invocation->dispatcher->loop);
     return invocation->deadline_ms > now ? (uint32_t)(invocation->deadline_ms - now) : 0;
+}
+
+bool azfn_is_cancelled(const struct azfn_invocation *handle)
+{
+    const struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    return !invocation || atomic_load(&invocation->is_cancelled) || azfn_remaining_ms(handle) == 0;
 }
 
 void *azfn__invocation_alloc(struct azfn__invocation *invocation, size_t size_bytes)
@@ -196,11 +209,13 @@ static void on_delay_timer(uv_timer_t *timer)
     uv_close((uv_handle_t *)timer, on_delay_closed);
 }
 
-/* NULL where there is nothing to come back to. */
+/* NULL where there is nothing to come back to, and for a function that blocks: callbacks come on the loop. */
 static struct azfn__invocation *running_of(struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    return invocation && invocation->state == AZFN__INVOCATION_RUNNING ? invocation : NULL;
+    bool can_come_back =
+        invocation && invocation->state == AZFN__INVOCATION_RUNNING && !azfn__blocking_job_current();
+    return can_come_back ? invocation : NULL;
 }
 
 enum azfn_error azfn_delay(struct azfn_invocation *handle, uint32_t delay_ms, azfn_on_elapsed_fn *on_elapsed,

@@ -13,8 +13,10 @@
 #include "worker/http_response.h"
 
 #include <azfn.h>
+#include <stdatomic.h>
 #include <uv.h>
 
+struct azfn__blocking_job;
 struct azfn__dispatcher;
 struct azfn__dispatcher_function;
 struct azfn__delay;
@@ -41,7 +43,8 @@ struct azfn__answer_header {
     struct azfn_span name;
 };
 
-/* Whoever waits for an answer. After respond, end and abort, when the answer is sent or never can be, it calls
+/* Whoever waits for an answer. The invocation may be a stand-in for the one that was run, which is then none of the
+ * responder's business any more. After respond, end and abort, when the answer is sent or never can be, it calls
  * azfn__dispatcher_release(). */
 struct azfn__responder {
     /* Sends the whole answer. response's spans live in the invocation, but for body, which is valid during the
@@ -118,7 +121,7 @@ struct azfn__invocation {
     struct azfn__buffer header_lines; /* the answer's: lines when forwarded, JSON members in an envelope */
     struct azfn__answer_header *header_names; /* in an envelope, where no name may come twice */
     struct azfn__envelope_output *outputs;
-    struct azfn__buffer logs; /* "text","text" */
+    struct azfn__buffer logs; /* "text","text" in an envelope */
     struct azfn__buffer head; /* the response's */
     struct azfn__buffer out;  /* what is sent behind it, where it has to be kept */
 
@@ -126,6 +129,9 @@ struct azfn__invocation {
     void *responder_context;
     struct azfn__answer_stream stream;
     struct azfn__body_reader body_reader;
+
+    struct azfn__blocking_job *job; /* NULL: the loop has it. Otherwise it is a thread's, or waits for one */
+    atomic_bool is_cancelled;       /* nobody waits for the answer, as far as can be seen */
 
     struct azfn__delay *delays;
     azfn_on_cancelled_fn *on_cancelled; /* NULL: the function does not care, or was told */
@@ -141,8 +147,8 @@ struct azfn__invocation {
  * many events, one after the other; a function that comes back to one that was answered, or has lost it to its
  * deadline, must not reach the next caller's. */
 struct azfn_invocation *azfn__invocation_handle(const struct azfn__invocation *invocation);
-/* NULL, and a line in the log, where the handle is of an event that is over. Invocations are never freed while the
- * worker runs, so there is always something to look at. */
+/* NULL, and a line in the log, where the handle is of an event that is over, or of one that another thread has.
+ * Invocations are never freed while the worker runs, so there is always something to look at. */
 struct azfn__invocation *azfn__invocation_of(const struct azfn_invocation *handle);
 
 /* Makes an invocation usable, once. */
@@ -164,6 +170,9 @@ enum azfn_error azfn__invocation_refuse(struct azfn__invocation *invocation, enu
 void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_t status);
 /* Passes a response on to whoever waits for it. The invocation may be gone afterwards. */
 void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response);
+/* Keeps a line among the logs. False: they are too many, and this one is not among them. */
+AZFN_MUST_USE bool azfn__invocation_collect_log(struct azfn__invocation *invocation, enum azfn_log_level level,
+                                                struct azfn_span text);
 /* Sends the collected logs as lines of their own, where no answer can carry them. */
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation);
 /* There is room for more of the answer: calls the function, if it waits. From the loop. */

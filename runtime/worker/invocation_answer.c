@@ -1,12 +1,12 @@
 /* The answer of azfn.h: what the host would mangle, drop or hang on is refused before it is sent. */
 #include "base/json_scan.h"
 #include "base/span.h"
+#include "worker/blocking_job.h"
 #include "worker/dispatcher.h"
 #include "worker/invocation_answer.h"
 
 #include <stdio.h>
 
-#define LOG_TEXT_MAX_BYTES ((size_t)4 << 10)
 #define CONTENT_TYPE_MAX_BYTES ((size_t)256)
 
 static bool is_enveloped(const struct azfn__invocation *invocation)
@@ -16,7 +16,10 @@ static bool is_enveloped(const struct azfn__invocation *invocation)
 
 void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response)
 {
-    if (invocation->responder) {
+    struct azfn__blocking_job *job = azfn__blocking_job_current();
+    if (job) {
+        azfn__blocking_job_keep(job, response);
+    } else if (invocation->responder) {
         invocation->responder->respond(invocation, response, invocation->responder_context);
     } else {
         azfn__dispatcher_release(invocation->dispatcher, invocation);
@@ -115,10 +118,16 @@ enum azfn_error azfn__answer_check(struct azfn__invocation *invocation, int stat
     return invocation->refusal;
 }
 
+bool azfn__answer_is_given(const struct azfn__invocation *invocation)
+{
+    const struct azfn__blocking_job *job = azfn__blocking_job_current();
+    return job ? job->has_answered : invocation->state != AZFN__INVOCATION_RUNNING;
+}
+
 struct azfn__invocation *azfn__answerable_of(struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (invocation && invocation->state != AZFN__INVOCATION_RUNNING) {
+    if (invocation && azfn__answer_is_given(invocation)) {
         azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, NULL,
                              AZFN__SPAN("the function answered an invocation that was already answered"));
         return NULL;
@@ -226,7 +235,7 @@ static enum azfn_error add_enveloped_header(struct azfn__invocation *invocation,
 enum azfn_error azfn_http_set_header(struct azfn_invocation *handle, const char *name, struct azfn_span value)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
+    if (!invocation || azfn__answer_is_given(invocation)) {
         return AZFN_ERROR_STATE;
     }
     if (invocation->stream.state != AZFN__ANSWER_WHOLE) {
@@ -309,67 +318,4 @@ enum azfn_error azfn_output_json(struct azfn_invocation *handle, const char *nam
         return azfn__invocation_refuse(invocation, AZFN_ERROR_SYNTAX, "an output that is not JSON");
     }
     return add_output(invocation, name, json, true);
-}
-
-static const char *const level_marks[] = {"", "[Warning] ", "[Error] "};
-
-void azfn_log(struct azfn_invocation *handle, enum azfn_log_level level, const char *format, ...)
-{
-    struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    if (!invocation) {
-        return;
-    }
-    char text[LOG_TEXT_MAX_BYTES];
-    size_t mark = 0;
-    if (is_enveloped(invocation)) {
-        /* the host logs every one of them as Information */
-        mark = strlen(level_marks[level]);
-        memcpy(text, level_marks[level], mark);
-    }
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(text + mark, sizeof(text) - mark, format, arguments);
-    va_end(arguments);
-    size_t room = sizeof(text) - mark - 1;
-    size_t used = mark + (length < 0 ? 0 : (size_t)length < room ? (size_t)length : room);
-    size_t before = invocation->logs.length;
-    if (is_enveloped(invocation) && invocation->state == AZFN__INVOCATION_RUNNING) {
-        azfn__json_append_string(&invocation->logs, azfn__span(text, used));
-        azfn__buffer_append_char(&invocation->logs, ',');
-        if (!invocation->logs.has_failed) {
-            return;
-        }
-        invocation->logs.length = before;
-        invocation->logs.has_failed = false;
-    }
-    azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, azfn__span(text + mark, used - mark));
-}
-
-static enum azfn_log_level take_level_mark(struct azfn_span *text)
-{
-    for (int level = AZFN_LOG_ERROR; level > AZFN_LOG_INFORMATION; level--) {
-        struct azfn_span mark = azfn_span_of(level_marks[level]);
-        if (azfn__span_starts_with(*text, mark)) {
-            *text = azfn__span_from(*text, mark.length);
-            return (enum azfn_log_level)level;
-        }
-    }
-    return AZFN_LOG_INFORMATION;
-}
-
-void azfn__invocation_flush_logs(struct azfn__invocation *invocation)
-{
-    struct azfn_span rest = azfn__buffer_span(&invocation->logs);
-    while (rest.length > 0) {
-        /* each is a JSON string and a comma */
-        size_t end = 1;
-        while (end < rest.length && rest.data[end] != '"') {
-            end += rest.data[end] == '\\' ? 2 : 1;
-        }
-        struct azfn_span text = azfn__envelope_string(azfn__span(rest.data, end + 1), &invocation->arena);
-        enum azfn_log_level level = take_level_mark(&text);
-        azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, text);
-        rest = azfn__span_from(rest, end + 2);
-    }
-    azfn__buffer_reset(&invocation->logs, 0);
 }

@@ -10,6 +10,9 @@
 /* NULL, and a line in the log, where there is nothing to answer any more. */
 struct azfn__invocation *azfn__answerable_of(struct azfn_invocation *handle);
 
+/* The function can't answer any more. On a thread of the pool: it has. */
+bool azfn__answer_is_given(const struct azfn__invocation *invocation);
+
 /* Whether an HTTP answer can be sent as it is; a complaint sticks to the invocation. */
 enum azfn_error azfn__answer_check(struct azfn__invocation *invocation, int status, struct azfn_span content_type,
                                    struct azfn_span body);

@@ -11,12 +11,12 @@
 static struct azfn__invocation *running_of(struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    return invocation && invocation->state == AZFN__INVOCATION_RUNNING ? invocation : NULL;
+    return invocation && !azfn__answer_is_given(invocation) ? invocation : NULL;
 }
 
 static bool can_stream(const struct azfn__invocation *invocation)
 {
-    return invocation->mode == AZFN__MODE_FORWARDED && invocation->request.minor_version > 0 &&
+    return invocation->mode == AZFN__MODE_FORWARDED && invocation->request.minor_version > 0 && !invocation->job &&
            invocation->responder && invocation->responder->begin;
 }
 
@@ -195,7 +195,7 @@ static void deliver_what_is_there(struct azfn_invocation *handle, void *user_dat
 enum azfn_error azfn_http_read_body(struct azfn_invocation *handle, azfn_on_body_fn *on_body, void *user_data)
 {
     struct azfn__invocation *invocation = running_of(handle);
-    if (!invocation || invocation->function->config->trigger != AZFN__TRIGGER_HTTP) {
+    if (!invocation || invocation->job || invocation->function->config->trigger != AZFN__TRIGGER_HTTP) {
         return AZFN_ERROR_STATE;
     }
     struct azfn__body_reader *reader = &invocation->body_reader;

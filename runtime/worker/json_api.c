@@ -110,18 +110,26 @@ struct azfn_span azfn_json_quote(struct azfn_invocation *handle, struct azfn_spa
     return copy;
 }
 
-/* cJSON takes its memory from two global functions, so during a parse they have to know for whom. One thread,
- * and set for the time of a call only. */
-static struct azfn__invocation *parsing_for;
+/* cJSON takes its memory from two global functions, so during a parse they have to know for whom. Threads of the
+ * pool parse at the same time, so the functions are set once and for all. */
+static _Thread_local struct azfn__invocation *parsing_for; /* NULL: a tree that a function makes for itself */
+static uv_once_t hooks_once = UV_ONCE_INIT;
 
 static void *allocate_node(size_t size)
 {
-    return azfn__arena_alloc(&parsing_for->arena, size);
+    return parsing_for ? azfn__arena_alloc(&parsing_for->arena, size) : malloc(size);
 }
 
-static void keep_node(void *node)
+static void free_node(void *node)
 {
-    (void)node; /* dies with the invocation */
+    if (!parsing_for) { /* otherwise it dies with the invocation */
+        free(node);
+    }
+}
+
+static void set_hooks(void)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = allocate_node, .free_fn = free_node});
 }
 
 struct cJSON *azfn_json_tree(struct azfn_invocation *handle, struct azfn_span json)
@@ -130,14 +138,12 @@ struct cJSON *azfn_json_tree(struct azfn_invocation *handle, struct azfn_span js
     if (!invocation) {
         return NULL;
     }
-    cJSON_Hooks in_arena = {.malloc_fn = allocate_node, .free_fn = keep_node};
     if (!azfn_span_is_present(azfn_json_checked(json))) {
         return NULL;
     }
+    uv_once(&hooks_once, set_hooks);
     parsing_for = invocation;
-    cJSON_InitHooks(&in_arena);
     cJSON *tree = cJSON_ParseWithLengthOpts(json.data, json.length, NULL, false);
-    cJSON_InitHooks(NULL);
     parsing_for = NULL;
     if (!tree) {
         azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_json_tree");

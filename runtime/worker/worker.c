@@ -5,6 +5,7 @@
 #include "broker/privileges.h"
 #include "config/config.h"
 #include "config/config_files.h"
+#include "worker/blocking_pool.h"
 #include "worker/broker_client.h"
 #include "worker/dispatcher.h"
 #include "worker/flight_record.h"
@@ -26,6 +27,7 @@ struct worker {
     struct azfn__config *config;
     struct azfn__flight_record *flight_record;
     struct azfn__dispatcher dispatcher;
+    struct azfn__blocking_pool pool; /* of no threads where no function blocks */
     struct azfn__http_server server;
     int exit_code;
 };
@@ -116,12 +118,33 @@ static bool map_flight_record(struct worker *worker)
     return true;
 }
 
+static enum azfn_error start_pool(struct worker *worker, const struct azfn__app *app)
+{
+    if (!azfn__blocking_pool_is_needed(app->functions, app->function_count)) {
+        return AZFN_OK;
+    }
+    const struct azfn__blocking_pool_options options = {.threads = AZFN__BLOCKING_THREADS,
+                                                        .queue = AZFN__BLOCKING_QUEUE};
+    return azfn__blocking_pool_start(&worker->pool, &worker->dispatcher, &options);
+}
+
+/* A thread that does not come back would be waited for by libuv, at exit. */
+static void end_without_lost_threads(const struct worker *worker)
+{
+    if (worker->pool.lost > 0) {
+        _exit(worker->exit_code);
+    }
+}
+
 static bool serve(struct worker *worker, const struct azfn__app *app)
 {
     int status = 0;
     enum azfn_error error =
         azfn__dispatcher_init(&worker->dispatcher, &worker->loop, worker->config, app->functions, app->function_count,
                               &worker->broker, worker->flight_record);
+    if (error == AZFN_OK) {
+        error = start_pool(worker, app);
+    }
     if (error == AZFN_OK) {
         error = azfn__http_server_start(&worker->server, &worker->loop, AZFN__WORKER_LISTENER, &worker->dispatcher,
                                         &worker->config->limits, &status);
@@ -131,6 +154,8 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
     }
     azfn__broker_client_send(&worker->broker, AZFN__FRAME_READY, azfn__span("", 0));
     uv_run(&worker->loop, UV_RUN_DEFAULT);
+    end_without_lost_threads(worker);
+    azfn__blocking_pool_clean_up(&worker->pool);
     azfn__dispatcher_clean_up(&worker->dispatcher);
     return true;
 }

@@ -185,24 +185,39 @@ static inline void start_loop(struct fixture *fixture)
     fixture->broker_end = ends[1];
 }
 
-static inline void set_up_with(struct fixture *fixture, const struct azfn__config_limits *limits)
+struct app {
+    const struct azfn_function *functions;
+    size_t function_count;
+    const struct azfn__config_file *files;
+    size_t file_count;
+};
+
+static inline void set_up_app(struct fixture *fixture, const struct azfn__config_limits *limits,
+                              const struct app *app)
 {
     struct azfn__config_fault fault;
     int status;
     *fixture = (struct fixture){.limits = *limits};
     current = fixture;
-    if (azfn__config_new(files, FILE_COUNT, functions, FUNCTION_COUNT, &fixture->config, &fault) != AZFN_OK) {
+    if (azfn__config_new(app->files, app->file_count, app->functions, app->function_count, &fixture->config, &fault) !=
+        AZFN_OK) {
         fail_msg("%s", fault.message);
     }
     start_loop(fixture);
-    assert_int_equal(azfn__dispatcher_init(&fixture->dispatcher, &fixture->loop, fixture->config, functions,
-                                           FUNCTION_COUNT, &fixture->broker, &fixture->record),
+    assert_int_equal(azfn__dispatcher_init(&fixture->dispatcher, &fixture->loop, fixture->config, app->functions,
+                                           app->function_count, &fixture->broker, &fixture->record),
                      AZFN_OK);
     int fd = azfn__listener_bind(0, 0, &fixture->port);
     assert_true(fd >= 0);
     assert_int_equal(azfn__http_server_start(&fixture->server, &fixture->loop, fd, &fixture->dispatcher,
                                              &fixture->limits, &status),
                      AZFN_OK);
+}
+
+static inline void set_up_with(struct fixture *fixture, const struct azfn__config_limits *limits)
+{
+    const struct app app = {functions, FUNCTION_COUNT, files, FILE_COUNT};
+    set_up_app(fixture, limits, &app);
 }
 
 static inline void set_up(struct fixture *fixture)

@@ -1,0 +1,42 @@
+/* worker/blocking_job.h
+ * An invocation on its way through a thread of the pool: what the function answers and logs there is kept, and
+ * carried out on the loop after it has returned. From the queue to the return the invocation's memory is the
+ * thread's alone, but for what http_connection and dispatcher write for themselves: responder, state, lists. */
+#ifndef AZFN_WORKER_BLOCKING_JOB_H
+#define AZFN_WORKER_BLOCKING_JOB_H
+
+#include "worker/flight_record.h"
+#include "worker/invocation.h"
+
+#include <azfn.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+struct azfn__blocking_pool;
+
+struct azfn__blocking_job {
+    uv_work_t work;
+    struct azfn__blocking_pool *pool;
+    struct azfn__invocation *invocation; /* NULL: nothing is left to carry out */
+    struct azfn__blocking_job *next_free;
+    atomic_bool has_returned;
+    bool is_late; /* the loop's: a stand-in has answered, and its thread counts as lost */
+
+    /* The thread's until it has returned. */
+    bool has_answered;
+    struct azfn__http_response response; /* its spans live in the invocation */
+    size_t sent_log_bytes;               /* of the invocation's logs: those that the response carries */
+    uint64_t dropped_logs;
+};
+
+/* What this thread is running. NULL on the loop. */
+struct azfn__blocking_job *azfn__blocking_job_current(void);
+/* On the thread: calls the function. */
+void azfn__blocking_job_run(struct azfn__blocking_job *job, struct azfn__flight_slot *slot);
+
+/* On the thread: copies the answer for the loop. */
+void azfn__blocking_job_keep(struct azfn__blocking_job *job, const struct azfn__http_response *response);
+/* On the thread: a line for the loop to log. */
+void azfn__blocking_job_log(struct azfn__blocking_job *job, enum azfn_log_level level, struct azfn_span text);
+
+#endif

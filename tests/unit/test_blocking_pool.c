@@ -1,0 +1,760 @@
+/* Functions that block: on threads of the pool, in any order of return, deadline and disconnect. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "unit/http_worker.h"
+
+#include "worker/blocking_pool.h"
+
+#include <stdatomic.h>
+
+#define THREADS 2
+#define QUEUE_PLACES 3
+
+/* What the functions share with the tests. Threads ring when something has changed, so that the loop looks. */
+static struct {
+    uv_async_t bell;
+    uv_sem_t gate;        /* each "hold" waits for one */
+    atomic_uint begun;
+    atomic_uint returned;
+    atomic_uint worn_out;
+    char order[16];       /* the first letters of the names that "hold" was called with */
+    atomic_int error[4];
+    struct azfn_invocation *_Atomic handle;
+} shared;
+
+static struct azfn__blocking_pool pool;
+
+static void ring(uv_async_t *bell)
+{
+    (void)bell;
+}
+
+/* --- The functions. --- */
+
+static void reply_with_name(struct azfn_invocation *invocation)
+{
+    char type[] = "text/x-on-the-stack";
+    char body[64];
+    struct azfn_span name = azfn_http_query(invocation, "name");
+    int length = snprintf(body, sizeof(body), "held %.*s", AZFN_SPAN_ARGS(name));
+    azfn_http_set_header(invocation, "X-Thread", azfn_span_of("yes"));
+    shared.error[0] = (int)azfn_http_reply(invocation, 200, type, azfn__span(body, (size_t)length));
+    memset(type, 'x', sizeof(type));
+    memset(body, 'x', sizeof(body));
+}
+
+static void wait_at_the_gate(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    struct azfn_span name = azfn_http_query(invocation, "name");
+    unsigned number = atomic_fetch_add(&shared.begun, 1);
+    shared.order[number % sizeof(shared.order)] = name.length > 0 ? name.data[0] : '-';
+    shared.handle = invocation;
+    uv_async_send(&shared.bell);
+    uv_sem_wait(&shared.gate);
+    azfn_log(invocation, AZFN_LOG_WARNING, "past the gate");
+    reply_with_name(invocation);
+    atomic_fetch_add(&shared.returned, 1);
+}
+
+static void wait_with_a_message(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    atomic_fetch_add(&shared.begun, 1);
+    uv_async_send(&shared.bell);
+    uv_sem_wait(&shared.gate);
+    azfn_log(invocation, AZFN_LOG_ERROR, "[Warning] \"quoted\"");
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "plain");
+    azfn_output(invocation, "out", azfn_input(invocation, NULL));
+    shared.error[0] = (int)azfn_succeed(invocation);
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "behind the answer");
+}
+
+static void give_no_answer(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "about to forget");
+}
+
+static void answer_twice(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    shared.error[0] = (int)azfn_http_reply(invocation, 200, NULL, azfn_span_of("first"));
+    shared.error[1] = (int)azfn_http_reply(invocation, 200, NULL, azfn_span_of("second"));
+    shared.error[2] = (int)azfn_http_set_header(invocation, "X-Late", azfn_span_of("yes"));
+    azfn_fail(invocation, "third");
+}
+
+static void log_much(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "one\n[Error] not an error");
+    azfn_log(invocation, AZFN_LOG_WARNING, "two \x80");
+    azfn_log(invocation, AZFN_LOG_ERROR, "three %s", azfn_format(invocation, "%03000d", 3).data);
+    azfn_fail(invocation, "four");
+}
+
+static void log_too_much(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    struct azfn_span line = azfn_format(invocation, "%04000d", 0);
+    for (int i = 0; i < 300; i++) {
+        azfn_log(invocation, AZFN_LOG_INFORMATION, "%s", line.data);
+    }
+    azfn_http_reply(invocation, 200, NULL, azfn_span_of("done"));
+}
+
+static void wait_until_cancelled(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    shared.error[0] = azfn_is_cancelled(invocation);
+    atomic_fetch_add(&shared.begun, 1);
+    uv_async_send(&shared.bell);
+    while (!azfn_is_cancelled(invocation)) {
+        uv_sleep(1);
+    }
+    atomic_fetch_add(&shared.returned, 1);
+    azfn_http_reply(invocation, 200, NULL, azfn_span_of("cancelled"));
+}
+
+static void on_called_back(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    azfn_fail(invocation, "no callback may come");
+}
+
+/* Everything that an answer does not show. */
+static void try_all(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    shared.error[0] = (int)azfn_delay(invocation, 1, on_called_back, NULL);
+    shared.error[1] = (int)azfn_on_cancelled(invocation, on_called_back, NULL);
+    shared.error[2] = azfn_remaining_ms(invocation) > 0 && azfn_remaining_ms(invocation) <= 30000;
+    bool is_good = true;
+    for (int i = 0; i < 200; i++) {
+        struct azfn_span json = azfn_format(invocation, "{\"number\":%d,\"list\":[1,[2,\"three\"]]}", i);
+        is_good = is_good && azfn_json_tree(invocation, json) != NULL && azfn_alloc(invocation, 100) != NULL;
+    }
+    shared.error[3] = is_good;
+    azfn_http_reply(invocation, 200, NULL, azfn_http_body(invocation));
+}
+
+static void answer_big(struct azfn_invocation *invocation, void *user_data)
+{
+    big(invocation, user_data);
+}
+
+/* Not blocking: what the loop does with an invocation of another thread. */
+static void meddle(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    shared.error[1] = (int)azfn_http_reply(shared.handle, 200, NULL, azfn_span_of("meddled"));
+    shared.error[2] = azfn_alloc(shared.handle, 8) != NULL;
+    azfn_http_reply(invocation, 200, NULL, azfn_span_of("tried"));
+}
+
+/* Blocking: the same from another thread. */
+static void meddle_from_thread(struct azfn_invocation *invocation, void *user_data)
+{
+    meddle(invocation, user_data);
+}
+
+static const struct azfn_function blocking_functions[] = {
+    {.name = "hold", .handler = wait_at_the_gate, .blocking = true},
+    {.name = "short", .handler = wait_at_the_gate, .blocking = true},
+    {.name = "message", .handler = wait_with_a_message, .blocking = true},
+    {.name = "mute", .handler = wait_with_a_message, .blocking = true},
+    {.name = "none", .handler = give_no_answer, .blocking = true},
+    {.name = "twice", .handler = answer_twice, .blocking = true},
+    {.name = "log", .handler = log_much, .blocking = true},
+    {.name = "flood", .handler = log_too_much, .blocking = true},
+    {.name = "cancel", .handler = wait_until_cancelled, .blocking = true},
+    {.name = "all", .handler = try_all, .blocking = true},
+    {.name = "big", .handler = answer_big, .blocking = true},
+    {.name = "meddle", .handler = meddle},
+    {.name = "meddler", .handler = meddle_from_thread, .blocking = true},
+};
+
+static const struct azfn__config_file blocking_files[] = {
+    {LITERAL("host.json"), LITERAL("{\"version\":\"2.0\",\"customHandler\":{\"enableForwardingHttpRequest\":true,"
+                                   "\"description\":{\"defaultExecutablePath\":\"handler\"}}}")},
+    {LITERAL("azfn.json"), LITERAL("{\"functions\":{\"short\":{\"timeoutMs\":40},\"mute\":{\"timeoutMs\":40},"
+                                   "\"hold\":{\"timeoutMs\":30000},\"all\":{\"timeoutMs\":30000}}}")},
+    {LITERAL("hold/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("short/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("message/function.json"), LITERAL(QUEUE)},
+    {LITERAL("mute/function.json"), LITERAL(QUEUE)},
+    {LITERAL("none/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("twice/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("log/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("flood/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("cancel/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("all/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("big/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("meddle/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("meddler/function.json"), LITERAL(HTTP(""))},
+};
+
+static void on_worn_out(struct azfn_span reason, void *user_data)
+{
+    (void)user_data;
+    assert_true(azfn_span_equals(reason, "1 of its 2 threads are lost to blocking functions that do not return"));
+    shared.worn_out++;
+}
+
+static void set_up_pool(struct fixture *fixture)
+{
+    const struct app app = {blocking_functions, sizeof(blocking_functions) / sizeof(blocking_functions[0]),
+                            blocking_files, sizeof(blocking_files) / sizeof(blocking_files[0])};
+    const struct azfn__blocking_pool_options options = {
+        .threads = THREADS, .queue = QUEUE_PLACES, .on_worn_out = on_worn_out};
+    memset(&shared, 0, sizeof(shared));
+    set_up_app(fixture, &azfn__config_default_limits, &app);
+    assert_int_equal(uv_async_init(&fixture->loop, &shared.bell, ring), 0);
+    assert_int_equal(uv_sem_init(&shared.gate, 0), 0);
+    assert_true(azfn__blocking_pool_is_needed(blocking_functions, app.function_count));
+    assert_int_equal(azfn__blocking_pool_start(&pool, &fixture->dispatcher, &options), AZFN_OK);
+    assert_int_equal(pool.lost, 0);
+}
+
+static void open_gate(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uv_sem_post(&shared.gate);
+    }
+}
+
+static size_t count_free(void)
+{
+    size_t count = 0;
+    for (const struct azfn__blocking_job *job = pool.free; job; job = job->next_free) {
+        count++;
+    }
+    return count;
+}
+
+static void clean_up_pool(struct fixture *fixture)
+{
+    AWAIT(fixture, count_free() == THREADS + QUEUE_PLACES);
+    assert_int_equal(pool.lost, 0);
+    for (size_t i = 0; i < AZFN__FLIGHT_RECORD_THREADS; i++) {
+        assert_int_equal(fixture->record.threads[i].function_length, 0);
+    }
+    clean_up(fixture);
+    azfn__blocking_pool_clean_up(&pool);
+    uv_sem_destroy(&shared.gate);
+}
+
+/* --- What the broker was told. --- */
+
+struct log_reader {
+    struct azfn__frame_reader frames;
+    struct azfn__log_frame log;
+};
+
+static void start_reading(struct log_reader *reader)
+{
+    azfn__frame_reader_init(&reader->frames);
+}
+
+static void require_log(struct fixture *fixture, struct log_reader *reader, enum azfn_log_level level,
+                        const char *function, const char *text)
+{
+    struct azfn__frame frame;
+    char bytes[65536];
+    while (azfn__frame_reader_next(&reader->frames, &frame) != AZFN_OK) {
+        ssize_t count = read(fixture->broker_end, bytes, sizeof(bytes));
+        if (count < 0) {
+            assert_false(fixture->is_late);
+            uv_run(&fixture->loop, UV_RUN_NOWAIT);
+            continue;
+        }
+        assert_true(azfn__frame_reader_feed(&reader->frames, bytes, (size_t)count));
+    }
+    assert_int_equal(frame.type, AZFN__FRAME_LOG);
+    assert_true(azfn__frame_decode_log(frame.payload, &reader->log));
+    if (!azfn__span_starts_with(reader->log.text, azfn_span_of(text))) {
+        fail_msg("expected %s, found %.*s", text, AZFN_SPAN_ARGS(reader->log.text));
+    }
+    assert_int_equal(reader->log.level, level);
+    assert_true(azfn_span_equals(reader->log.function, function));
+}
+
+static void stop_reading(struct log_reader *reader)
+{
+    azfn__frame_reader_clean_up(&reader->frames);
+}
+
+/* --- The tests. --- */
+
+static void a_blocking_function_answers_while_the_loop_goes_on(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client clients[2];
+    set_up_pool(&fixture);
+    connect_to(&fixture, &clients[0]);
+    connect_to(&fixture, &clients[1]);
+    get(&clients[0], "/api/hold?name=Ada");
+    AWAIT(&fixture, shared.begun == 1);
+    assert_int_equal(fixture.dispatcher.in_flight, 1);
+    get(&clients[1], "/api/meddle");
+    require_reply(&clients[1], "tried");
+    open_gate(1);
+    struct response response = take(&clients[0]);
+    assert_true(azfn_span_equals(response.body, "held Ada"));
+    assert_true(says(response.head, "\r\nContent-Type: text/x-on-the-stack\r\n"));
+    assert_true(says(response.head, "\r\nX-Thread: yes\r\n"));
+    assert_false(says(response.head, "Connection: close"));
+    assert_int_equal(fixture.dispatcher.in_flight, 0);
+    get(&clients[0], "/api/meddle");
+    require_reply(&clients[0], "tried");
+    disconnect(&clients[0]);
+    disconnect(&clients[1]);
+    clean_up_pool(&fixture);
+}
+
+static void what_waits_is_begun_in_its_order(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/api/hold?name=a", "/api/hold?name=b", "/api/hold?name=c", "/api/hold?name=d",
+                                        "/api/hold?name=e"};
+    struct fixture fixture;
+    struct client clients[5];
+    set_up_pool(&fixture);
+    for (size_t i = 0; i < 5; i++) {
+        connect_to(&fixture, &clients[i]);
+        get(&clients[i], paths[i]);
+        AWAIT(&fixture, fixture.dispatcher.in_flight == i + 1);
+        AWAIT(&fixture, shared.begun == (i < THREADS ? i + 1 : THREADS));
+    }
+    for (unsigned i = 1; i <= 3; i++) {
+        open_gate(1);
+        AWAIT(&fixture, shared.begun == THREADS + i);
+    }
+    open_gate(2);
+    for (size_t i = 0; i < 5; i++) {
+        char expected[] = "held ?";
+        expected[5] = (char)('a' + i);
+        assert_true(azfn_span_equals(take(&clients[i]).body, expected));
+        disconnect(&clients[i]);
+    }
+    assert_memory_equal(shared.order, "abcde", 5);
+    clean_up_pool(&fixture);
+}
+
+static void beyond_the_queue_is_429(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client clients[THREADS + QUEUE_PLACES];
+    struct client late;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &late);
+    for (size_t i = 0; i < THREADS + QUEUE_PLACES; i++) {
+        connect_to(&fixture, &clients[i]);
+        get(&clients[i], "/api/hold");
+        AWAIT(&fixture, fixture.dispatcher.in_flight == i + 1);
+    }
+    get(&late, "/api/hold");
+    require_status(&late, "429 Too Many Requests", "", false);
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "hold", "429: too many");
+    assert_true(azfn_span_equals(reader.log.event, "excess_rate_limit_exceeded:blocking"));
+    post(&late, "/message", "{\"Data\":{\"msg\":\"text\"}}");
+    require_status(&late, "429 Too Many Requests", "", false);
+    get(&late, "/api/meddle");
+    require_reply(&late, "tried");
+    open_gate(THREADS + QUEUE_PLACES);
+    for (size_t i = 0; i < THREADS + QUEUE_PLACES; i++) {
+        assert_true(azfn_span_equals(take(&clients[i]).body, "held "));
+        disconnect(&clients[i]);
+    }
+    disconnect(&late);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void one_that_waits_beyond_its_time_is_never_begun(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client clients[THREADS];
+    struct client waiting[2];
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    for (size_t i = 0; i < THREADS; i++) {
+        connect_to(&fixture, &clients[i]);
+        get(&clients[i], "/api/hold");
+        AWAIT(&fixture, shared.begun == i + 1);
+    }
+    connect_to(&fixture, &waiting[0]);
+    connect_to(&fixture, &waiting[1]);
+    get(&waiting[0], "/api/short");
+    require_status(&waiting[0], "504 Gateway Timeout", "", false);
+    require_log(&fixture, &reader, AZFN_LOG_ERROR, "short", "the blocking function was not begun within");
+    post(&waiting[1], "/mute", "{\"Data\":{\"msg\":\"text\"}}");
+    require_status(&waiting[1], "500 Internal Server Error", "", false);
+    assert_int_equal(pool.lost, 0);
+    assert_int_equal(shared.worn_out, 0);
+    open_gate(THREADS);
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_true(azfn_span_equals(take(&clients[i]).body, "held "));
+        disconnect(&clients[i]);
+    }
+    assert_int_equal(shared.begun, THREADS);
+    disconnect(&waiting[0]);
+    disconnect(&waiting[1]);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void one_that_does_not_return_in_time_is_answered_for(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    get(&client, "/api/short?name=late");
+    require_status(&client, "504 Gateway Timeout", "", false);
+    require_log(&fixture, &reader, AZFN_LOG_ERROR, "short",
+                "the blocking function did not return within its timeoutMs: its thread is lost until it does (1 of 2");
+    assert_int_equal(pool.lost, 1);
+    assert_int_equal(shared.worn_out, 1);
+    assert_int_equal(fixture.dispatcher.in_flight, 0); /* so that nobody waits for it to drain */
+    /* the connection goes on, and the memory that the thread still has is nobody else's */
+    for (int i = 0; i < 3; i++) {
+        get(&client, "/api/meddle");
+        require_reply(&client, "tried");
+    }
+    open_gate(1);
+    AWAIT(&fixture, pool.lost == 0);
+    assert_int_equal(shared.error[0], AZFN_OK);
+    for (int i = 0; i < 6; i++) {
+        require_log(&fixture, &reader, AZFN_LOG_WARNING, "", "a function used an invocation that runs on another");
+    }
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "short", "past the gate");
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "short", "the function answered after its timeoutMs");
+    get(&client, "/api/hold?name=next");
+    AWAIT(&fixture, shared.begun == 2);
+    open_gate(1);
+    assert_true(azfn_span_equals(take(&client).body, "held next"));
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void a_late_one_whose_caller_has_left_is_thrown_away(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_pool(&fixture);
+    connect_to(&fixture, &client);
+    get(&client, "/api/short");
+    AWAIT(&fixture, shared.begun == 1);
+    abort_connection(&client);
+    AWAIT(&fixture, pool.lost == 1);
+    open_gate(1);
+    AWAIT(&fixture, pool.lost == 0);
+    clean_up_pool(&fixture);
+}
+
+static void one_whose_caller_has_left_is_finished(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_pool(&fixture);
+    connect_to(&fixture, &client);
+    get(&client, "/api/hold");
+    AWAIT(&fixture, shared.begun == 1);
+    abort_connection(&client);
+    AWAIT(&fixture, fixture.server.connection_count == 0);
+    assert_int_equal(fixture.dispatcher.in_flight, 1);
+    open_gate(1);
+    AWAIT(&fixture, fixture.dispatcher.in_flight == 0);
+    clean_up_pool(&fixture);
+}
+
+static void an_event_that_is_not_answered_in_time_fails(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    post(&client, "/mute", "{\"Data\":{\"msg\":\"text\"}}");
+    require_status(&client, "500 Internal Server Error", "", false);
+    open_gate(1);
+    require_log(&fixture, &reader, AZFN_LOG_ERROR, "mute", "the blocking function did not return");
+    require_log(&fixture, &reader, AZFN_LOG_ERROR, "mute", "[Warning] \"quoted\"");
+    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "mute", "plain");
+    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "mute", "behind the answer");
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "mute", "the function answered after");
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void an_event_is_answered_with_its_outputs_and_logs(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    post(&client, "/message", "{\"Data\":{\"msg\":\"\\\"text\\\"\"}}");
+    open_gate(1);
+    require_reply(&client, "{\"Outputs\":{\"out\":\"dGV4dA==\"},\"Logs\":[\"[Error] [Warning] \\\"quoted\\\"\","
+                           "\"plain\"]}");
+    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "message", "behind the answer");
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void returning_without_an_answer_fails_at_once(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    get(&client, "/api/none");
+    require_status(&client, "500 Internal Server Error", "", false);
+    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "none", "about to forget");
+    require_log(&fixture, &reader, AZFN_LOG_ERROR, "none", "a blocking function returned without an answer");
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void only_the_first_answer_counts(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    get(&client, "/api/twice");
+    require_reply(&client, "first");
+    assert_int_equal(shared.error[0], AZFN_OK);
+    assert_int_equal(shared.error[1], AZFN_ERROR_STATE);
+    assert_int_equal(shared.error[2], AZFN_ERROR_STATE);
+    for (int i = 0; i < 2; i++) {
+        require_log(&fixture, &reader, AZFN_LOG_WARNING, "twice", "the function answered an invocation that was");
+    }
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void logs_keep_their_order_levels_and_bytes(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    get(&client, "/api/log");
+    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "log", "one\n[Error] not an error");
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "log", "two \x80");
+    require_log(&fixture, &reader, AZFN_LOG_ERROR, "log", "three 000");
+    assert_int_equal(reader.log.text.length, 6 + 3000);
+    require_log(&fixture, &reader, AZFN_LOG_ERROR, "log", "four");
+    require_status(&client, "500 Internal Server Error", "", false);
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void too_many_logs_are_counted(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    get(&client, "/api/flood");
+    /* of 300 lines of 4,000 bytes, with their heads */
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "flood", "39 log lines of the function were dropped");
+    assert_true(azfn_span_equals(reader.log.event, "excess_rate_limit_exceeded:log"));
+    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "flood", "0000");
+    assert_int_equal(reader.log.text.length, 4000);
+    require_reply(&client, "done");
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void a_function_sees_that_its_caller_has_gone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_pool(&fixture);
+    connect_to(&fixture, &client);
+    get(&client, "/api/cancel");
+    AWAIT(&fixture, shared.begun == 1);
+    assert_int_equal(shared.error[0], false);
+    assert_int_equal(shared.returned, 0);
+    abort_connection(&client);
+    AWAIT(&fixture, fixture.dispatcher.in_flight == 0);
+    assert_int_equal(shared.returned, 1);
+    clean_up_pool(&fixture);
+}
+
+static void what_needs_the_loop_is_refused(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client clients[4];
+    set_up_pool(&fixture);
+    for (size_t i = 0; i < 4; i++) {
+        connect_to(&fixture, &clients[i]);
+        post(&clients[i], "/api/all", "body");
+    }
+    for (size_t i = 0; i < 4; i++) {
+        require_reply(&clients[i], "body");
+        disconnect(&clients[i]);
+    }
+    assert_int_equal(shared.error[0], AZFN_ERROR_STATE);
+    assert_int_equal(shared.error[1], AZFN_ERROR_STATE);
+    assert_int_equal(shared.error[2], true);
+    assert_int_equal(shared.error[3], true);
+    clean_up_pool(&fixture);
+}
+
+static void an_invocation_of_another_thread_is_out_of_reach(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/api/meddle", "/api/meddler"};
+    struct fixture fixture;
+    struct client clients[2];
+    set_up_pool(&fixture);
+    connect_to(&fixture, &clients[0]);
+    connect_to(&fixture, &clients[1]);
+    get(&clients[0], "/api/hold?name=mine");
+    AWAIT(&fixture, shared.begun == 1);
+    for (size_t i = 0; i < 2; i++) {
+        shared.error[1] = AZFN_OK;
+        shared.error[2] = true;
+        get(&clients[1], paths[i]);
+        require_reply(&clients[1], "tried");
+        assert_int_equal(shared.error[1], AZFN_ERROR_STATE);
+        assert_int_equal(shared.error[2], false);
+    }
+    open_gate(1);
+    assert_true(azfn_span_equals(take(&clients[0]).body, "held mine"));
+    disconnect(&clients[0]);
+    disconnect(&clients[1]);
+    clean_up_pool(&fixture);
+}
+
+static void a_big_answer_arrives_whole(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_pool(&fixture);
+    connect_to(&fixture, &client);
+    get(&client, "/api/big");
+    struct azfn_span body = take(&client).body;
+    assert_int_equal(body.length, BIG_BYTES);
+    for (size_t i = 0; i < BIG_BYTES; i++) {
+        if (body.data[i] != (char)(i * 7 + i / 251)) {
+            fail_msg("byte %zu", i);
+        }
+    }
+    disconnect(&client);
+    clean_up_pool(&fixture);
+}
+
+static void draining_waits_for_what_runs(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_pool(&fixture);
+    connect_to(&fixture, &client);
+    get(&client, "/api/hold?name=last");
+    AWAIT(&fixture, shared.begun == 1);
+    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture);
+    AWAIT(&fixture, fixture.is_accepted);
+    assert_false(fixture.is_drained);
+    open_gate(1);
+    struct response response = take(&client);
+    assert_true(azfn_span_equals(response.body, "held last"));
+    assert_true(says(response.head, "Connection: close"));
+    disconnect(&client);
+    AWAIT(&fixture, fixture.is_drained);
+    clean_up_pool(&fixture);
+}
+
+static void draining_does_not_wait_for_lost_threads(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_pool(&fixture);
+    connect_to(&fixture, &client);
+    get(&client, "/api/short");
+    require_status(&client, "504 Gateway Timeout", "", false);
+    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture);
+    AWAIT(&fixture, fixture.is_drained);
+    assert_int_equal(pool.lost, 1);
+    disconnect(&client);
+    open_gate(1);
+    AWAIT(&fixture, pool.lost == 0);
+    clean_up_pool(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_blocking_function_answers_while_the_loop_goes_on),
+        cmocka_unit_test(what_waits_is_begun_in_its_order),
+        cmocka_unit_test(beyond_the_queue_is_429),
+        cmocka_unit_test(one_that_waits_beyond_its_time_is_never_begun),
+        cmocka_unit_test(one_that_does_not_return_in_time_is_answered_for),
+        cmocka_unit_test(a_late_one_whose_caller_has_left_is_thrown_away),
+        cmocka_unit_test(one_whose_caller_has_left_is_finished),
+        cmocka_unit_test(an_event_that_is_not_answered_in_time_fails),
+        cmocka_unit_test(an_event_is_answered_with_its_outputs_and_logs),
+        cmocka_unit_test(returning_without_an_answer_fails_at_once),
+        cmocka_unit_test(only_the_first_answer_counts),
+        cmocka_unit_test(logs_keep_their_order_levels_and_bytes),
+        cmocka_unit_test(too_many_logs_are_counted),
+        cmocka_unit_test(a_function_sees_that_its_caller_has_gone),
+        cmocka_unit_test(what_needs_the_loop_is_refused),
+        cmocka_unit_test(an_invocation_of_another_thread_is_out_of_reach),
+        cmocka_unit_test(a_big_answer_arrives_whole),
+        cmocka_unit_test(draining_waits_for_what_runs),
+        cmocka_unit_test(draining_does_not_wait_for_lost_threads),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
