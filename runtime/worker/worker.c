@@ -123,8 +123,9 @@ static enum azfn_error start_pool(struct worker *worker, const struct azfn__app 
     if (!azfn__blocking_pool_is_needed(app->functions, app->function_count)) {
         return AZFN_OK;
     }
-    const struct azfn__blocking_pool_options options = {.threads = AZFN__BLOCKING_THREADS,
-                                                        .queue = AZFN__BLOCKING_QUEUE};
+    const struct azfn__config_limits *limits = &worker->config->limits;
+    const struct azfn__blocking_pool_options options = {.threads = (uint32_t)limits->blocking_threads,
+                                                        .queue = (uint32_t)limits->blocking_queue};
     return azfn__blocking_pool_start(&worker->pool, &worker->dispatcher, &options);
 }
 
