@@ -196,7 +196,7 @@ struct azfn_span azfn_json_checked(struct azfn_span json);
 /* The value of a member of an object, as JSON text; absent when json is no object or has no such member. */
 struct azfn_span azfn_json_member(struct azfn_span json, const char *name);
 /* The value that a JSON Pointer (RFC 6901) leads to, as JSON text: "/items/0/id"; in names "~1" is "/" and "~0" is "~".
- * "" is json itself. Absent when there is no such value or pointer is none. */
+ * "" is json itself. Absent when there is no such value or pointer is none. Reads all that lies before it. */
 struct azfn_span azfn_json_at(struct azfn_span json, const char *pointer);
 /* The next item of an array, or absent at its end. Start with *cursor = 0. */
 struct azfn_span azfn_json_next_item(struct azfn_span json, size_t *cursor);
@@ -216,7 +216,9 @@ AZFN_MUST_USE enum azfn_error azfn_json_uint64(struct azfn_span json, uint64_t *
 AZFN_MUST_USE enum azfn_error azfn_json_double(struct azfn_span json, double *out_value);
 /* text as a JSON string with its quotes, in the invocation's memory. Absent when text is not UTF-8. */
 struct azfn_span azfn_json_quote(struct azfn_invocation *invocation, struct azfn_span text);
-/* A cJSON tree that dies with the invocation (never call cJSON_Delete on it). NULL when json is not JSON. */
+/* A cJSON tree that dies with the invocation (never call cJSON_Delete on it). Its numbers are doubles, and look-ups ignore
+ * case but for cJSON_GetObjectItemCaseSensitive(). NULL when json is not JSON, or holds what cJSON would change: a NUL in a
+ * string (\u0000), half a surrogate pair. */
 struct cJSON;
 struct cJSON *azfn_json_tree(struct azfn_invocation *invocation, struct azfn_span json);
 

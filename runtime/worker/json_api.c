@@ -1,6 +1,7 @@
 /* The JSON part of azfn.h. Whatever a function passes in is taken as unchecked. */
 #include "base/json_pointer.h"
 #include "base/json_scan.h"
+#include "base/json_tree.h"
 #include "base/span.h"
 #include "worker/dispatcher.h"
 #include "worker/invocation.h"
@@ -117,7 +118,7 @@ static uv_once_t hooks_once = UV_ONCE_INIT;
 
 static void *allocate_node(size_t size)
 {
-    return parsing_for ? azfn__arena_alloc(&parsing_for->arena, size) : malloc(size);
+    return parsing_for ? azfn__invocation_alloc(parsing_for, size) : malloc(size);
 }
 
 static void free_node(void *node)
@@ -138,15 +139,17 @@ struct cJSON *azfn_json_tree(struct azfn_invocation *handle, struct azfn_span js
     if (!invocation) {
         return NULL;
     }
-    if (!azfn_span_is_present(azfn_json_checked(json))) {
+    if (!azfn_span_is_present(azfn_json_checked(json)) || azfn__json_has_nul(json)) {
         return NULL;
     }
     uv_once(&hooks_once, set_hooks);
     parsing_for = invocation;
     cJSON *tree = cJSON_ParseWithLengthOpts(json.data, json.length, NULL, false);
     parsing_for = NULL;
-    if (!tree) {
+    /* without a tree it had half a surrogate pair, or there was no memory: then that is the refusal already */
+    if (tree && !azfn__json_tree_keep_last(tree, &invocation->arena)) {
         azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_json_tree");
+        return NULL;
     }
     return tree;
 }

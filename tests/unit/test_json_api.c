@@ -12,6 +12,7 @@
 #include "worker/dispatcher.h"
 #include "worker/invocation.h"
 
+#include <cjson/cJSON.h>
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,6 +262,48 @@ static void what_the_rfc_leaves_open_is_decided(void **state)
     assert_true(azfn_span_equals(azfn_json_at(taken[3], "/a"), "2"));
 }
 
+static void a_tree_says_the_same_as_the_text(void **state)
+{
+    (void)state;
+    static const char *const trees[][2] = {
+        {"{\"a\":1,\"b\":2,\"a\":3}", "{\"b\":2,\"a\":3}"},
+        {"{\"a\":1,\"\\u0061\":2}", "{\"a\":2}"},
+        {"{\"a\":1,\"A\":2}", "{\"a\":1,\"A\":2}"},
+        {"[{\"x\":{\"a\":1,\"a\":[{\"b\":1,\"b\":2}]},\"x\":{\"a\":1,\"a\":[{\"b\":1,\"b\":2}]}},{\"\":1,\"\":2}]",
+         "[{\"x\":{\"a\":[{\"b\":2}]}},{\"\":2}]"},
+        {"{\"a\":1,\"a\":1,\"a\":1,\"a\":1}", "{\"a\":1}"},
+        {"[[],{},[{}],1]", "[[],{},[{}],1]"},
+        {"\"\\\\u0000\"", "\"\\\\u0000\""},
+        {"\"a\\u0000\"", NULL},
+        {"{\"a\\u0000b\":1}", NULL},
+        {"\"\\\\\\u0000\"", NULL},
+        {"\"\\ud800\"", NULL},
+        {"[1,]", NULL},
+        {"", NULL},
+    };
+    struct azfn__invocation invocation;
+    azfn__invocation_init(&invocation, NULL);
+    struct azfn_invocation *handle = azfn__invocation_handle(&invocation);
+    for (size_t i = 0; i < COUNT(trees); i++) {
+        const cJSON *tree = azfn_json_tree(handle, azfn_span_of(trees[i][0]));
+        if ((tree != NULL) != (trees[i][1] != NULL)) {
+            fail_msg("%s", trees[i][0]);
+        }
+        if (tree) {
+            char *text = cJSON_PrintUnformatted(tree);
+            assert_string_equal(text, trees[i][1]);
+            cJSON_free(text);
+        }
+        /* what a sender writes is no want of memory: the function may still answer */
+        assert_int_equal(invocation.refusal, AZFN_OK);
+    }
+    assert_null(azfn_json_tree(handle, azfn__absent()));
+    invocation.arena.limit_bytes = invocation.arena.used_bytes + 100;
+    assert_null(azfn_json_tree(handle, AZFN__SPAN("[1,2,3,4]")));
+    assert_int_equal(invocation.refusal, AZFN_ERROR_NO_MEMORY);
+    azfn__invocation_clean_up(&invocation);
+}
+
 /* The number that azfn.h names. */
 static void a_document_may_be_128_deep(void **state)
 {
@@ -278,6 +321,11 @@ static void a_document_may_be_128_deep(void **state)
                 azfn__buffer_append_text(&text, kinds[mix < 2 ? mix : (i + mix) % 2][1]);
             }
             assert_int_equal(azfn_span_is_present(azfn_json_checked(azfn__buffer_span(&text))), depth <= 128);
+            struct azfn__invocation invocation;
+            azfn__invocation_init(&invocation, NULL);
+            const cJSON *tree = azfn_json_tree(azfn__invocation_handle(&invocation), azfn__buffer_span(&text));
+            assert_int_equal(tree != NULL, depth <= 128);
+            azfn__invocation_clean_up(&invocation);
             azfn__buffer_clean_up(&text);
         }
     }
@@ -293,6 +341,7 @@ int main(void)
         cmocka_unit_test(what_an_author_gets_wrong_is_absent),
         cmocka_unit_test(strings_are_given_as_text_and_as_bytes),
         cmocka_unit_test(what_the_rfc_leaves_open_is_decided),
+        cmocka_unit_test(a_tree_says_the_same_as_the_text),
         cmocka_unit_test(a_document_may_be_128_deep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
