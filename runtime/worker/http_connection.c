@@ -219,6 +219,7 @@ static bool begin_request(struct azfn__http_connection *connection)
         azfn__http_connection_close(connection);
         return false;
     }
+    connection->was_used = true;
     azfn__http_parser_begin(&connection->parser, &connection->invocation->message);
     return true;
 }

@@ -29,6 +29,7 @@ struct azfn__http_connection {
     uint64_t linger_until_ms;
     uint64_t period_bytes; /* when the period of a body or an answer began: received so far, or still to be sent */
     enum azfn__http_connection_phase phase;
+    bool was_used;     /* a request has come */
     bool is_last;      /* close after this answer */
     bool is_processing;   /* process() is on the stack */
     bool is_waiting;      /* in the server's list for the next turn */

@@ -4,6 +4,7 @@
 #include "worker/http_connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -22,6 +23,9 @@
 /* When accepting is tried again after the system refused. */
 #define ACCEPT_PAUSE_MS 50
 #define NOTICE_MS 10000
+/* So long a new connection is not taken for an idle one. */
+#define NEW_MS 1000
+#define IDLE_TRIES 256
 /* The rest of an iteration of the loop, and a whole one in which nothing came. */
 #define DRAIN_TURNS 2
 
@@ -119,17 +123,25 @@ static void log_limit(struct azfn__http_server *server, struct azfn__http_server
                          azfn__span(text, length > 0 ? (size_t)length : 0));
 }
 
-/* False: none is idle. One that waits for its turn has sent a request already. */
+/* One that waits for its turn has sent a request already, and a new one most likely: it was not read yet. */
+static bool may_be_closed(const struct azfn__http_server *server, struct azfn__deadline_link *link)
+{
+    const struct azfn__http_connection *connection = azfn__http_connection_of(link);
+    uint64_t idle_since = link->deadline_ms - server->queues.idle.time_ms;
+    return !connection->is_waiting && (connection->was_used || uv_now(server->loop) >= idle_since + NEW_MS);
+}
+
+/* False: none is idle. */
 static bool close_longest_idle(struct azfn__http_server *server)
 {
     struct azfn__deadline_link *link = server->queues.idle.oldest;
-    while (link && azfn__http_connection_of(link)->is_waiting) {
-        link = link->newer;
+    for (unsigned tried = 0; link && tried < IDLE_TRIES; tried++, link = link->newer) {
+        if (may_be_closed(server, link)) {
+            azfn__http_connection_expire(azfn__http_connection_of(link));
+            return true;
+        }
     }
-    if (link) {
-        azfn__http_connection_expire(azfn__http_connection_of(link));
-    }
-    return link != NULL;
+    return false;
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events);
@@ -208,6 +220,22 @@ static uint64_t possible_connections(uint64_t wanted)
     return possible < wanted ? possible : wanted;
 }
 
+/* libuv ends the process where it can't enlarge its table of descriptors: so the table gets its size now. */
+static int reserve_descriptor_table(struct azfn__http_server *server)
+{
+    int highest = fcntl(server->listener_fd, F_DUPFD_CLOEXEC, (int)server->limits.connections + OTHER_DESCRIPTORS / 2);
+    if (highest < 0) {
+        return 0; /* few are allowed, so the table is small */
+    }
+    int status = uv_poll_init(server->loop, &server->table_probe, highest);
+    if (status == 0) {
+        status = uv_poll_start(&server->table_probe, UV_READABLE, on_connection);
+        uv_close((uv_handle_t *)&server->table_probe, NULL);
+    }
+    close(highest);
+    return status;
+}
+
 static void take_limits(struct azfn__http_server *server, const struct azfn__config_limits *limits)
 {
     server->limits = *limits;
@@ -243,6 +271,7 @@ enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loo
     status = status ? status : uv_timer_init(loop, &server->quiet_timer);
     status = status ? status : uv_idle_init(loop, &server->turn);
     status = status ? status : uv_check_init(loop, &server->accepted_check);
+    status = status ? status : reserve_descriptor_table(server);
     status = status ? status : uv_poll_init(loop, &server->listener, fd);
     status = status ? status : listen(fd, BACKLOG) != 0 ? -errno : 0;
     status = status ? status : uv_poll_start(&server->listener, UV_READABLE, on_connection);

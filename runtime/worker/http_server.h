@@ -36,6 +36,7 @@ struct azfn__http_server {
     struct azfn__http_parser_limits parser_limits;
     int listener_fd;
     uv_poll_t listener;
+    uv_poll_t table_probe; /* used at the start only */
     uv_timer_t accept_timer; /* runs while the system lacks what a connection needs */
     uv_timer_t timer; /* for the first deadline of all queues */
     uv_idle_t turn;   /* runs while connections wait for their next turn */

@@ -307,22 +307,28 @@ static inline void on_poll(uv_poll_t *poll, int status, int events)
     watch(client);
 }
 
-static inline void connect_with(struct fixture *fixture, struct client *client, int receive_bytes)
+/* With a socket that is there already. */
+static inline void connect_by(struct fixture *fixture, struct client *client, int fd)
 {
     const struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(fixture->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    *client = (struct client){.fixture = fixture};
+    *client = (struct client){.fixture = fixture, .fd = fd};
     azfn__buffer_init(&client->out, NO_LIMIT);
     azfn__buffer_init(&client->in, NO_LIMIT);
-    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(client->fd >= 0);
-    if (receive_bytes > 0) {
-        assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes)), 0);
-    }
     assert_int_equal(connect(client->fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(uv_poll_init(&fixture->loop, &client->poll, client->fd), 0);
     client->poll.data = client;
     watch(client);
+}
+
+static inline void connect_with(struct fixture *fixture, struct client *client, int receive_bytes)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    if (receive_bytes > 0) {
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes)), 0);
+    }
+    connect_by(fixture, client, fd);
 }
 
 static inline void connect_to(struct fixture *fixture, struct client *client)

@@ -9,6 +9,16 @@
 #include "unit/http_worker.h"
 
 #include <errno.h>
+#include <sys/resource.h>
+
+/* A sanitizer has memory of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_OWN_MEMORY 1
+#elif defined(__has_feature)
+#define HAS_OWN_MEMORY (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define HAS_OWN_MEMORY 0
+#endif
 
 static void the_connection_that_is_idle_longest_makes_room_for_a_new_one(void **state)
 {
@@ -52,6 +62,151 @@ static void a_new_connection_is_closed_where_none_is_idle(void **state)
     disconnect(&clients[1]);
     clean_up(&fixture);
 }
+
+/* What the broker has been told, as bytes of its frames. */
+static size_t count_told(struct fixture *fixture, const char *text)
+{
+    static char told[(size_t)1 << 16];
+    size_t length = 0;
+    size_t count = 0;
+    ssize_t got;
+    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    while (length < sizeof(told) && (got = read(fixture->broker_end, told + length, sizeof(told) - length)) > 0) {
+        length += (size_t)got;
+    }
+    for (const char *at = told; (at = memmem(at, (size_t)(told + length - at), text, strlen(text))); at++) {
+        count++;
+    }
+    return count;
+}
+
+static bool has_answer(struct fixture *fixture, const struct client *client)
+{
+    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    return client->in.length > 0;
+}
+
+/* Clients whose descriptors are there; they connect when the test says so. */
+#define LATE_COUNT 20
+
+static void make_sockets(int fds[LATE_COUNT])
+{
+    for (size_t i = 0; i < LATE_COUNT; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(fds[i] >= 0);
+    }
+}
+
+static void without_descriptors_idle_connections_make_room_and_new_ones_wait(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client idle[2];
+    struct client late[LATE_COUNT];
+    int fds[LATE_COUNT];
+    struct rlimit usual;
+    set_up(&fixture);
+    for (size_t i = 0; i < 2; i++) {
+        connect_to(&fixture, &idle[i]);
+        get(&idle[i], "/api/hello");
+        require_reply(&idle[i], "hello ");
+    }
+    make_sockets(fds);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    int lowest = fcntl(0, F_DUPFD, 0);
+    close(lowest);
+    const struct rlimit none = {.rlim_cur = (rlim_t)lowest, .rlim_max = usual.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+
+    /* the two that are idle give theirs to the first two */
+    for (size_t i = 0; i < LATE_COUNT; i++) {
+        connect_by(&fixture, &late[i], fds[i]);
+        get(&late[i], "/api/hold");
+    }
+    AWAIT(&fixture, fixture.held_count == 2);
+    require_end(&idle[0]);
+    require_end(&idle[1]);
+    AWAIT(&fixture, uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
+    AWAIT(&fixture, !uv_is_active((const uv_handle_t *)&fixture.server.accept_timer)); /* and try again */
+    AWAIT(&fixture, uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
+    assert_int_equal(fixture.server.connection_count, 2);
+    assert_int_equal(count_told(&fixture, "a connection could not be taken: Too many open files"), 1);
+
+    /* each place that becomes free is taken; maxConcurrent is 2 */
+    abort_connection(&late[0]);
+    AWAIT(&fixture, has_answer(&fixture, &late[2]));
+    require_refusal(&late[2], "429 Too Many Requests", "");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    for (size_t i = 3; i < LATE_COUNT; i++) {
+        require_refusal(&late[i], "429 Too Many Requests", "");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(azfn_http_reply(fixture.held[i], 200, NULL, azfn_span_of("held")), AZFN_OK);
+        disconnect(&idle[i]);
+    }
+    for (size_t i = 1; i < LATE_COUNT; i++) {
+        disconnect(&late[i]);
+    }
+    clean_up(&fixture);
+}
+
+#if !HAS_OWN_MEMORY
+/* All that malloc has for pieces as large as a connection; a list of them. */
+static void **take_all_memory(struct rlimit *out_usual)
+{
+    void **taken = NULL;
+    void **piece;
+    assert_int_equal(getrlimit(RLIMIT_DATA, out_usual), 0);
+    const struct rlimit none = {.rlim_cur = 4096, .rlim_max = out_usual->rlim_max}; /* the kernel takes 0 for no limit */
+    assert_int_equal(setrlimit(RLIMIT_DATA, &none), 0);
+    for (size_t count = 0; (piece = malloc(600)); count++) {
+        assert_true(count < 100000);
+        *piece = taken;
+        taken = piece;
+    }
+    return taken;
+}
+
+static void give_back(void **taken, const struct rlimit *usual)
+{
+    while (taken) {
+        void **next = *taken;
+        free(taken);
+        taken = next;
+    }
+    assert_int_equal(setrlimit(RLIMIT_DATA, usual), 0);
+}
+
+static void without_memory_a_new_connection_is_closed_and_the_next_is_served(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client clients[5];
+    struct rlimit usual;
+    set_up(&fixture);
+    connect_to(&fixture, &clients[0]);
+    get(&clients[0], "/api/hello");
+    require_reply(&clients[0], "hello ");
+    for (size_t i = 1; i < 5; i++) {
+        connect_to(&fixture, &clients[i]);
+    }
+    void **taken = take_all_memory(&usual);
+    AWAIT(&fixture, uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
+    get(&clients[0], "/api/hello"); /* it has all it needs */
+    require_reply(&clients[0], "hello ");
+    give_back(taken, &usual);
+    require_end(&clients[1]);
+    for (size_t i = 2; i < 5; i++) {
+        get(&clients[i], "/api/hello");
+        require_reply(&clients[i], "hello ");
+    }
+    assert_int_equal(count_told(&fixture, "a connection could not be taken: Cannot allocate memory"), 1);
+    for (size_t i = 0; i < 5; i++) {
+        disconnect(&clients[i]);
+    }
+    clean_up(&fixture);
+}
+#endif
 
 static void an_idle_connection_is_closed_after_its_time(void **state)
 {
@@ -153,6 +308,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_connection_that_is_idle_longest_makes_room_for_a_new_one),
         cmocka_unit_test(a_new_connection_is_closed_where_none_is_idle),
+        cmocka_unit_test(without_descriptors_idle_connections_make_room_and_new_ones_wait),
+#if !HAS_OWN_MEMORY
+        cmocka_unit_test(without_memory_a_new_connection_is_closed_and_the_next_is_served),
+#endif
         cmocka_unit_test(an_idle_connection_is_closed_after_its_time),
         cmocka_unit_test(others_get_their_turn_beside_a_client_that_sends_without_end),
         cmocka_unit_test(a_drain_finishes_what_is_in_flight_and_says_close),

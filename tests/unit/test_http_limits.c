@@ -1,0 +1,272 @@
+/* Limits that only show with a whole server, without waiting for a clock: periods end when the test says so. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "unit/http_worker.h"
+#include "worker/http_connection.h"
+
+#include <malloc.h>
+
+/* What the broker has been told so far. */
+static bool was_told(struct fixture *fixture, struct azfn__buffer *told, const char *text)
+{
+    char bytes[4096];
+    ssize_t count;
+    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    while ((count = read(fixture->broker_end, bytes, sizeof(bytes))) > 0) {
+        azfn__buffer_append(told, bytes, (size_t)count);
+    }
+    return told->length > 0 && memmem(told->data, told->length, text, strlen(text)) != NULL;
+}
+
+static struct azfn__http_connection *oldest_of(const struct azfn__deadline_queue *queue)
+{
+    return azfn__http_connection_of(queue->oldest);
+}
+
+static void end_period(struct azfn__http_connection *connection)
+{
+    azfn__deadline_queue_leave(&connection->deadline);
+    azfn__http_connection_expire(connection);
+}
+
+/* limits: no period ends by itself, and each wants ten bytes. */
+static struct azfn__config_limits ten_bytes_a_period(void)
+{
+    struct azfn__config_limits limits = azfn__config_default_limits;
+    limits.body_timeout_ms = 1000000;
+    limits.send_timeout_ms = 1000000;
+    limits.min_bytes_per_second = 1;
+    return limits;
+}
+
+static void an_idle_connection_costs_at_most_a_kibibyte(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up(&fixture);
+    connect_to(&fixture, &client);
+    post(&client, "/api/echo", "something that needs memory while it lasts");
+    require_reply(&client, "something that needs memory while it lasts");
+    struct azfn__http_connection *connection = oldest_of(&fixture.server.queues.idle);
+    assert_true(malloc_usable_size(connection) <= 1024);
+    assert_null(connection->invocation);
+    assert_null(connection->ahead.data);
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
+static void a_body_goes_on_as_long_as_enough_of_it_comes(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {
+        "POST /api/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 30\r\n\r\n",
+        "POST /api/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1e\r\n",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture fixture;
+        struct client client;
+        struct azfn__config_limits limits = ten_bytes_a_period();
+        limits.body_timeout_ms = 10000;
+        set_up_with(&fixture, &limits);
+        connect_to(&fixture, &client);
+        send_text(&client, heads[i]);
+        AWAIT(&fixture, fixture.server.queues.body.oldest);
+        struct azfn__http_connection *connection = oldest_of(&fixture.server.queues.body);
+        send_text(&client, "0123456789");
+        AWAIT(&fixture, connection->parser.body_bytes == 10);
+        end_period(connection);
+        assert_ptr_equal(connection->deadline.queue, &fixture.server.queues.body);
+        send_text(&client, "abcdefghi");
+        AWAIT(&fixture, connection->parser.body_bytes == 19);
+        end_period(connection);
+        require_refusal(&client, "408 Request Timeout", "");
+        disconnect(&client);
+        clean_up(&fixture);
+    }
+}
+
+static void what_is_around_chunks_is_no_body(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct azfn__config_limits limits = ten_bytes_a_period();
+    limits.body_timeout_ms = 10000;
+    set_up_with(&fixture, &limits);
+    connect_to(&fixture, &client);
+    send_text(&client, "POST /api/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    AWAIT(&fixture, fixture.server.queues.body.oldest);
+    struct azfn__http_connection *connection = oldest_of(&fixture.server.queues.body);
+    send_text(&client, "1e;extension=of-some-length\r\n0");
+    AWAIT(&fixture, connection->parser.body_bytes == 1);
+    end_period(connection);
+    require_refusal(&client, "408 Request Timeout", "");
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
+static void the_time_of_a_head_is_not_begun_again_by_its_bytes(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up(&fixture);
+    connect_to(&fixture, &client);
+    send_text(&client, "GET");
+    AWAIT(&fixture, fixture.server.queues.head.oldest);
+    struct azfn__http_connection *connection = oldest_of(&fixture.server.queues.head);
+    uint64_t deadline_ms = connection->deadline.deadline_ms;
+    uint64_t later_ms = uv_now(&fixture.loop) + 3;
+    AWAIT(&fixture, (usleep(1000), uv_update_time(&fixture.loop), send_text(&client, "X"),
+                     uv_now(&fixture.loop) >= later_ms));
+    assert_int_equal(connection->deadline.deadline_ms, deadline_ms);
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
+static void an_answer_goes_on_as_long_as_enough_of_it_is_taken(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct azfn__buffer told;
+    struct azfn__config_limits limits = ten_bytes_a_period();
+    azfn__buffer_init(&told, NO_LIMIT);
+    set_up_with(&fixture, &limits);
+    connect_with(&fixture, &client, 4096);
+    client.is_slow = true;
+    watch(&client);
+    get(&client, "/api/big");
+    AWAIT(&fixture, fixture.server.queues.sending.oldest);
+    struct azfn__http_connection *connection = oldest_of(&fixture.server.queues.sending);
+    size_t left = uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp);
+    client.is_slow = false;
+    watch(&client);
+    AWAIT(&fixture, uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) < left - 1000);
+    end_period(connection);
+    assert_ptr_equal(connection->deadline.queue, &fixture.server.queues.sending);
+    assert_int_equal(connection->period_bytes, azfn__http_sender_sent_bytes(&connection->sender));
+    client.is_slow = true;
+    watch(&client);
+    end_period(connection); /* nothing was taken since */
+    AWAIT(&fixture, fixture.server.connection_count == 0);
+    assert_true(was_told(&fixture, &told, "input_validation_fail:slow_client"));
+    disconnect(&client);
+    azfn__buffer_clean_up(&told);
+    clean_up(&fixture);
+}
+
+static void what_comes_ahead_is_no_more_than_its_limit(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct azfn__config_limits limits = azfn__config_default_limits;
+    limits.pipelined_bytes = (uint64_t)100 << 10;
+    set_up_with(&fixture, &limits);
+    connect_to(&fixture, &client);
+    get(&client, "/api/hold");
+    AWAIT(&fixture, fixture.held_count == 1);
+    struct azfn__http_connection *connection = azfn__invocation_of(fixture.held[0])->responder_context;
+    for (int i = 0; i < 20000; i++) {
+        get(&client, "/api/hello?name=ahead");
+    }
+    size_t most = 0;
+    AWAIT(&fixture, connection->is_paused);
+    assert_int_equal(azfn_http_reply(fixture.held[0], 200, NULL, azfn_span_of("held")), AZFN_OK);
+    require_reply(&client, "held");
+    for (int i = 0; i < 20000; i++) {
+        most = connection->ahead.length > most ? connection->ahead.length : most;
+        require_reply(&client, "hello ahead");
+    }
+    assert_true(most <= limits.pipelined_bytes);
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
+static void requests_of_all_functions_together_are_limited(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client holder;
+    struct client client;
+    struct azfn__buffer told;
+    azfn__buffer_init(&told, NO_LIMIT);
+    set_up(&fixture);
+    fixture.config->limits.requests_in_flight = 1;
+    connect_to(&fixture, &holder);
+    get(&holder, "/api/hold");
+    AWAIT(&fixture, fixture.held_count == 1);
+    for (int i = 0; i < 2; i++) {
+        connect_to(&fixture, &client);
+        if (i == 0) {
+            get(&client, "/api/hello");
+        } else {
+            post(&client, "/message", "{\"Data\":{\"msg\":\"1\"},\"Metadata\":{}}");
+        }
+        require_refusal(&client, "429 Too Many Requests", "");
+        disconnect(&client);
+    }
+    assert_true(was_told(&fixture, &told, "429: the limit requestsInFlight is reached"));
+    connect_to(&fixture, &client);
+    get(&client, "/"); /* the host's question whether the worker is ready is none of them */
+    require_reply(&client, "");
+    assert_int_equal(azfn_http_reply(fixture.held[0], 200, NULL, azfn_span_of("held")), AZFN_OK);
+    require_reply(&holder, "held");
+    get(&client, "/api/hello");
+    require_reply(&client, "hello ");
+    disconnect(&client);
+    disconnect(&holder);
+    azfn__buffer_clean_up(&told);
+    clean_up(&fixture);
+}
+
+static void the_request_that_crosses_the_limit_of_bodies_is_503_and_no_other(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client first;
+    struct client second;
+    struct azfn__buffer told;
+    azfn__buffer_init(&told, NO_LIMIT);
+    set_up(&fixture);
+    fixture.dispatcher.bodies.max_bytes = 10;
+    connect_to(&fixture, &first);
+    send_text(&first, "POST /api/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\n12345");
+    AWAIT(&fixture, fixture.dispatcher.bodies.used_bytes == 5);
+    connect_to(&fixture, &second);
+    post(&second, "/api/echo", "12345");
+    require_reply(&second, "12345");
+    post(&second, "/api/echo", "123456");
+    require_refusal(&second, "503 Service Unavailable", "");
+    assert_true(was_told(&fixture, &told, "excess_rate_limit_exceeded:memory"));
+    disconnect(&second);
+    send_text(&first, "67");
+    require_reply(&first, "1234567");
+    assert_int_equal(fixture.dispatcher.bodies.used_bytes, 0);
+    disconnect(&first);
+    azfn__buffer_clean_up(&told);
+    clean_up(&fixture);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_idle_connection_costs_at_most_a_kibibyte),
+        cmocka_unit_test(a_body_goes_on_as_long_as_enough_of_it_comes),
+        cmocka_unit_test(what_is_around_chunks_is_no_body),
+        cmocka_unit_test(the_time_of_a_head_is_not_begun_again_by_its_bytes),
+        cmocka_unit_test(an_answer_goes_on_as_long_as_enough_of_it_is_taken),
+        cmocka_unit_test(what_comes_ahead_is_no_more_than_its_limit),
+        cmocka_unit_test(requests_of_all_functions_together_are_limited),
+        cmocka_unit_test(the_request_that_crosses_the_limit_of_bodies_is_503_and_no_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
