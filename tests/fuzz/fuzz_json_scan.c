@@ -1,8 +1,9 @@
 /* fuzz/fuzz_json_scan.c
- * Any bytes: nothing is read outside of them. What the scan accepts is read in full, and cJSON, made by
- * others, has to see the same in it. */
+ * Any bytes: nothing is read outside of them. A second parser, made by other means, has to accept and refuse
+ * exactly what the scan does; what was accepted is read in full, and cJSON has to see the same in it. */
 #include "base/bytes.h"
 #include "base/json_scan.h"
+#include "fuzz/plain_json.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -204,6 +205,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum azfn_error error = azfn__json_scan(text, &options, &offset);
     check(azfn__json_scan(text, NULL, NULL) == error, "the same with and without a callback");
     check(offset <= size, "the offset is in the text");
+    enum plain_json_result plain = plain_json_check(data, size, AZFN__JSON_MAX_DEPTH);
+    check((error == AZFN_OK) == (plain == PLAIN_JSON_OK), "as the plain parser");
+    check((error == AZFN_ERROR_LIMIT) == (plain == PLAIN_JSON_TOO_DEEP), "as deep as the plain parser");
     if (error != AZFN_OK) {
         read_anything(text, 0);
         return 0;
