@@ -1,0 +1,331 @@
+/* fuzz/fuzz_channel_broker.c
+ * What a worker in an attacker's hands can do to the broker: any bytes on the channel, on stdout and on stderr, in any
+ * pieces, with a real supervisor behind them and this file in the launcher's place. Everything that reaches the
+ * host's pipes has to be a whole line of JSON that is marked as the worker's, and no Error may look like a Warning. */
+#include "base/json_scan.h"
+#include "base/span.h"
+#include "broker/launcher_process.h"
+#include "broker/supervisor.h"
+#include "fuzz/check.h"
+#include "fuzz/virtual_clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define PID 4711
+#define LINES_BYTES ((size_t)1 << 20)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct {
+    bool is_made;
+    uv_loop_t loop;
+    struct azfn__launcher launcher;
+    int launcher_end;
+    int worker_ends[AZFN__WORKER_PASSED_DESCRIPTORS]; /* kept, since the broker would see their end */
+    size_t worker_end_count;
+    struct azfn__log_sink log;
+    int lines[2]; /* what the host would read of stdout and stderr */
+    struct azfn__supervisor supervisor;
+    bool has_ended;
+    unsigned first_ready;
+} world;
+
+static void on_end(int exit_code, void *user_data)
+{
+    (void)exit_code;
+    (void)user_data;
+    world.has_ended = true;
+}
+
+static void on_first_ready(void *user_data)
+{
+    (void)user_data;
+    world.first_ready++;
+}
+
+/* --- The launcher's part. --- */
+
+static void report(enum azfn__launcher_report_kind kind, int value)
+{
+    const struct azfn__launcher_report report = {.kind = kind, .pid = PID, .value = value};
+    CHECK(send(world.launcher_end, &report, sizeof(report), MSG_NOSIGNAL) == (ssize_t)sizeof(report));
+}
+
+static void drop_worker_ends(void)
+{
+    for (size_t i = 0; i < world.worker_end_count; i++) {
+        close(world.worker_ends[i]);
+    }
+    world.worker_end_count = 0;
+}
+
+/* The next command, with the descriptors that a worker would have. False: there is none. */
+static bool take_command(struct azfn__launcher_command *out_command)
+{
+    struct iovec part = {.iov_base = out_command, .iov_len = sizeof(*out_command)};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(world.worker_ends))];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+    if (recvmsg(world.launcher_end, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(*out_command)) {
+        return false;
+    }
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header) {
+        drop_worker_ends();
+        world.worker_end_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(world.worker_ends, CMSG_DATA(header), world.worker_end_count * sizeof(int));
+    }
+    return true;
+}
+
+/* Whether a kill was among them. */
+static bool take_commands(void)
+{
+    struct azfn__launcher_command command;
+    bool is_kill = false;
+    while (take_command(&command)) {
+        is_kill = is_kill || command.kind == AZFN__LAUNCHER_KILL;
+        CHECK(command.kind != AZFN__LAUNCHER_KILL || command.value == PID);
+    }
+    return is_kill;
+}
+
+static void turn(void)
+{
+    uv_run(&world.loop, UV_RUN_NOWAIT);
+}
+
+static void make_world(void)
+{
+    int ends[2];
+    CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR && uv_loop_init(&world.loop) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    world.launcher = (struct azfn__launcher){.pid = -1, .fd = ends[0]};
+    world.launcher_end = ends[1];
+    azfn__log_sink_init(&world.log);
+    for (int i = 0; i < 2; i++) {
+        CHECK(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 && fcntl(ends[1], F_SETPIPE_SZ, (int)LINES_BYTES) > 0);
+        world.lines[i] = ends[0];
+        world.log.streams[i].fd = ends[1];
+    }
+    CHECK(azfn__log_sink_attach(&world.log, &world.loop) == AZFN_OK);
+    world.is_made = true;
+}
+
+static void start_supervisor(void)
+{
+    const struct azfn__supervisor_options options = {.loop = &world.loop,
+                                                     .launcher = &world.launcher,
+                                                     .log = &world.log,
+                                                     .listener = world.launcher_end,
+                                                     .config = world.launcher_end,
+                                                     .on_end = on_end,
+                                                     .on_first_ready = on_first_ready};
+    world.has_ended = false;
+    world.first_ready = 0;
+    CHECK(azfn__supervisor_start(&world.supervisor, &options) == AZFN_OK);
+    CHECK(!take_commands());
+    report(AZFN__LAUNCHER_STARTED, 0);
+    turn();
+    CHECK(world.supervisor.worker && world.supervisor.worker->pid == PID);
+}
+
+/* --- What the host reads. --- */
+
+static bool has_warn(struct azfn_span line)
+{
+    for (size_t i = 0; i + 4 <= line.length; i++) {
+        if (azfn__span_equal_ignore_case(azfn__span(line.data + i, 4), AZFN__SPAN("warn"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_line(struct azfn_span line, bool is_stdout)
+{
+    CHECK(line.length < AZFN__LOG_LINE_MAX_BYTES && line.length > 0 && line.data[0] == '{');
+    CHECK(azfn__json_scan(line, NULL, NULL) == AZFN_OK && !memchr(line.data, '\r', line.length));
+    struct azfn_span level = azfn__json_member(line, AZFN__SPAN("level"));
+    CHECK(azfn__json_type_of(level) == AZFN__JSON_STRING);
+    if (!is_stdout) {
+        CHECK(has_warn(line) == has_warn(level));
+    }
+}
+
+static void check_lines(bool is_stdout)
+{
+    static char bytes[LINES_BYTES];
+    ssize_t count = read(world.lines[is_stdout ? 0 : 1], bytes, sizeof(bytes));
+    CHECK(count > 0 || (count < 0 && errno == EAGAIN));
+    struct azfn_span rest = azfn__span(bytes, count > 0 ? (size_t)count : 0);
+    CHECK(rest.length == 0 || rest.data[rest.length - 1] == '\n');
+    while (rest.length > 0) {
+        const char *end = memchr(rest.data, '\n', rest.length);
+        struct azfn_span line = azfn__span(rest.data, (size_t)(end - rest.data));
+        check_line(line, is_stdout);
+        rest = azfn__span_from(rest, line.length + 1);
+    }
+}
+
+/* --- The worker's part. --- */
+
+/* As if it had come through the pipe, without the pipe: in memory of exactly its size. */
+static void arrive(uv_pipe_t *pipe, struct input bytes)
+{
+    if (bytes.length == 0 || !world.supervisor.worker || uv_is_closing((uv_handle_t *)pipe)) {
+        return;
+    }
+    char *copy = malloc(bytes.length);
+    CHECK(copy != NULL);
+    memcpy(copy, bytes.data, bytes.length);
+    const uv_buf_t buffer = uv_buf_init(copy, (unsigned)bytes.length);
+    pipe->read_cb((uv_stream_t *)pipe, (ssize_t)bytes.length, &buffer);
+    free(copy);
+}
+
+/* A frame whose length is right, so that what is inside is looked at. */
+static void arrive_frame(uv_pipe_t *channel, struct input *input)
+{
+    unsigned char frame[8 + 512] = {0};
+    size_t wanted = take_word(input) % 512;
+    frame[4] = (unsigned char)take_byte(input);
+    const struct input payload = take_bytes(input, wanted);
+    frame[0] = (unsigned char)(payload.length & 0xff);
+    frame[1] = (unsigned char)(payload.length >> 8);
+    if (payload.length > 0) {
+        memcpy(frame + 8, payload.data, payload.length);
+    }
+    arrive(channel, (struct input){.data = frame, .length = 8 + payload.length});
+}
+
+static void arrive_log(uv_pipe_t *channel, struct input *input)
+{
+    struct azfn__buffer frame;
+    struct azfn__log_frame log = {.level = (enum azfn_log_level)(take_byte(input) % 3)};
+    struct azfn_span *const texts[] = {&log.event, &log.function, &log.invocation_id, &log.text};
+    for (size_t i = 0; i < 4; i++) {
+        const struct input text = take_bytes(input, take_byte(input));
+        *texts[i] = azfn__span(text.data, text.length);
+    }
+    azfn__buffer_init(&frame, (size_t)64 << 10);
+    azfn__frame_append_log(&frame, &log);
+    CHECK(!frame.has_failed);
+    arrive(channel, (struct input){.data = (const unsigned char *)frame.data, .length = frame.length});
+    azfn__buffer_clean_up(&frame);
+}
+
+static void claim(struct azfn__flight_record *record, struct input *input)
+{
+    const struct input bytes = take_bytes(input, take_byte(input));
+    size_t offset = take_byte(input);
+    size_t room = sizeof(*record) - offset % sizeof(*record);
+    memcpy((char *)record + offset % sizeof(*record), bytes.data, bytes.length < room ? bytes.length : room);
+}
+
+static void step(struct input *input)
+{
+    struct azfn__worker_process *worker = world.supervisor.worker;
+    unsigned code = take_byte(input);
+    if (!worker) {
+        input->length = 0;
+        return;
+    }
+    switch (code % 8) {
+    case 0:
+    case 1:
+        arrive(&worker->channel, take_bytes(input, code / 8));
+        break;
+    case 2:
+        arrive(&worker->channel, take_bytes(input, take_word(input)));
+        break;
+    case 3:
+        arrive_frame(&worker->channel, input);
+        break;
+    case 4:
+        arrive_log(&worker->channel, input);
+        break;
+    case 5:
+        arrive(&worker->outputs[code / 8 % 2].pipe, take_bytes(input, take_byte(input)));
+        break;
+    case 6:
+        claim(worker->flight_record, input);
+        break;
+    default: {
+        /* many frames at once */
+        const struct input bytes = take_bytes(input, take_byte(input));
+        for (unsigned i = 0; i < code; i++) {
+            arrive(&worker->channel, bytes);
+        }
+        break;
+    }
+    }
+}
+
+/* As if it were the first one, and new: making one takes longer than all else. */
+static void renew(struct azfn__worker_process *worker)
+{
+    azfn__frame_reader_clean_up(&worker->reader);
+    azfn__frame_reader_init(&worker->reader);
+    worker->is_ready = false;
+    world.supervisor.was_ready = false;
+    world.supervisor.failed_starts = 0;
+    world.supervisor.crashes = 0;
+    world.supervisor.last_fault[0] = '\0';
+    world.first_ready = 0;
+    for (size_t i = 0; i < 2; i++) {
+        azfn__buffer_reset(&worker->outputs[i].line, worker->outputs[i].line.max_bytes);
+        worker->outputs[i].is_skipping = false;
+    }
+    memset(worker->flight_record, 0, sizeof(*worker->flight_record));
+}
+
+/* It dies, in one way or another, and the next one is started at once. */
+static void end_worker(unsigned status)
+{
+    const struct azfn__worker_process *dead = world.supervisor.worker;
+    report(AZFN__LAUNCHER_ENDED, status % 2 ? (int)(status % 32) : (int)(status << 8));
+    turn();
+    CHECK(world.supervisor.worker && world.supervisor.worker != dead && !world.has_ended);
+    CHECK(!take_commands());
+    report(AZFN__LAUNCHER_STARTED, 0);
+    turn();
+    CHECK(world.supervisor.worker->pid == PID && !uv_is_closing((uv_handle_t *)&world.supervisor.worker->channel));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {.data = data, .length = size};
+    if (!world.is_made) {
+        make_world();
+        start_supervisor();
+    }
+    virtual_ms += 20; /* no deadline of a start is met, but there is room in the log again */
+    for (size_t i = 0; i < AZFN__LOG_CLASS_COUNT; i++) {
+        world.log.buckets[i].tokens = AZFN__LOG_BURST;
+    }
+    uv_update_time(&world.loop);
+    uv_timer_stop(&world.supervisor.watch_timer);
+    renew(world.supervisor.worker);
+    unsigned status = take_byte(&input);
+    while (input.length > 0) {
+        step(&input);
+    }
+    const struct azfn__worker_process *worker = world.supervisor.worker;
+    bool is_lost = uv_is_closing((const uv_handle_t *)&worker->channel) != 0;
+    CHECK(world.first_ready == (worker->is_ready ? 1 : 0));
+    if (is_lost || status % 8 == 0) {
+        CHECK(take_commands() == is_lost);
+        end_worker(status / 8);
+    }
+    check_lines(true);
+    check_lines(false);
+    return 0;
+}
