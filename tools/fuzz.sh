@@ -1,28 +1,54 @@
 #!/bin/sh
-# Runs every fuzz target for a while, from its committed corpus. fuzz.sh BUILD_DIR SECONDS
-# What is found stays in BUILD_DIR/fuzz-findings.
+# Runs every fuzz target, or the named ones, for SECONDS each, from its committed corpus; as many at a time as there are
+# processors, or JOBS. fuzz.sh BUILD_DIR SECONDS [NAME...]
+# What is found stays in BUILD_DIR/fuzz-findings, and the new inputs in BUILD_DIR/fuzz-corpus: a later run goes on from
+# there, and tools/fuzz-corpus.sh takes the best of them into the tree.
 set -eu
+
+# one target; its line on stdout, and on stderr what it found
+run_one() {
+    build=$1 seconds=$2 name=$3
+    work=$build/fuzz-corpus/$name
+    log=$build/fuzz-$name.log
+    mkdir -p "$work"
+    case $name in
+    http_*) words=http ;;
+    json_scan | envelope | config) words=json ;;
+    channel_* | frame | log_line) words=channel ;;
+    *) words=$name ;;
+    esac
+    # programs, and frames that are mostly length, find more when they are short
+    case $name in
+    http_connection | channel_*) max=1024 ;;
+    *) max=4096 ;;
+    esac
+    status=0
+    # a small quarantine fits into the cache
+    ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=16} "$build/fuzz/fuzz_$name" "$work" "tests/fuzz/corpus/$name" \
+        -max_total_time="$seconds" -max_len=$max -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+        -artifact_prefix="$build/fuzz-findings/$name-" "-dict=tests/fuzz/$words.dict" >"$log" 2>&1 || status=$?
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    speed=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
+    if [ "$status" -ne 0 ]; then
+        grep -E 'does not hold|^wrong:|ERROR: |SUMMARY: |runtime error: |Test unit written' "$log" >&2 || tail -n 40 "$log" >&2
+        echo "fuzz: $name found something: see $log and $build/fuzz-findings/$name-*" >&2
+        return 1
+    fi
+    echo "fuzz: $name, $runs runs, $speed a second, nothing found"
+}
+
 build=$1
 seconds=$2
-findings=$build/fuzz-findings
-mkdir -p "$findings"
-for target in "$build"/fuzz/fuzz_*; do
-    [ -x "$target" ] || continue
-    name=$(basename "$target" | sed 's/^fuzz_//')
-    work=$build/fuzz-corpus/$name
-    mkdir -p "$work"
-    dictionary=""
-    case $name in
-    http_*) dictionary="-dict=tests/fuzz/http.dict" ;;
-    json_scan | envelope | config) dictionary="-dict=tests/fuzz/json.dict" ;;
-    esac
-    # shellcheck disable=SC2086  # empty or one word
-    if ! "$target" "$work" "tests/fuzz/corpus/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-        -artifact_prefix="$findings/$name-" -print_final_stats=1 $dictionary >"$build/fuzz-$name.log" 2>&1; then
-        tail -n 40 "$build/fuzz-$name.log"
-        echo "fuzz: $name found something, see $findings" >&2
-        exit 1
-    fi
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/fuzz-$name.log")
-    echo "fuzz: $name, $runs runs, nothing found"
-done
+shift 2
+mkdir -p "$build/fuzz-findings"
+if [ "${1-}" = --one ]; then
+    run_one "$build" "$seconds" "$2"
+    exit
+fi
+if [ $# -eq 0 ]; then
+    for target in "$build"/fuzz/fuzz_*; do
+        [ -x "$target" ] && [ -f "$target" ] && set -- "$@" "${target##*/fuzz_}"
+    done
+fi
+# all of them run, also behind one that finds something
+printf '%s\n' "$@" | xargs -P "${JOBS:-$(nproc)}" -I NAME "$0" "$build" "$seconds" --one NAME
