@@ -438,7 +438,8 @@ static void invoke(struct azfn__dispatcher *dispatcher, struct azfn_span bytes)
     azfn__http_parser_limit_body(&parser, decision.max_body_bytes);
     CHECK(azfn__http_parser_feed(&parser, bytes.data, bytes.length, &taken) == AZFN__HTTP_COMPLETE);
     invocation->request = parser.request;
-    azfn__dispatcher_run(dispatcher, invocation, on_respond, NULL);
+    static const struct azfn__responder responder = {.respond = on_respond};
+    azfn__dispatcher_run(dispatcher, invocation, &responder, NULL);
 }
 
 #define ENVELOPE(path)                                                                                       \
@@ -470,7 +471,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sent.dispatcher = &world.dispatchers[request < 4 ? 0 : 1];
     invoke(sent.dispatcher, azfn_span_of(requests[request]));
     check_answer(is_enveloped, request == 0 || request == 2, request == 2);
-    CHECK(sent.dispatcher->in_flight == 0 && world.record.function_length == 0);
+    CHECK(sent.dispatcher->in_flight == 0 && world.record.loop.function_length == 0);
     azfn__arena_clean_up(&given.arena);
     if (++inputs % READ_EVERY == 0) {
         CHECK(recv(world.broker_end, unread, sizeof(unread), 0) > 0 || errno == EAGAIN);

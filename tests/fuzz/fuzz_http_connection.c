@@ -136,14 +136,14 @@ static int listen_somewhere(struct world *world)
 static void make_world(struct world *world, bool is_forwarding)
 {
     const struct azfn__broker_client_callbacks callbacks = {.on_drain = on_broker_drain};
-    struct azfn__http_server_limits limits = azfn__http_server_default_limits;
+    struct azfn__config_limits limits = azfn__config_default_limits;
     int ends[2];
     int status;
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     *world = (struct world){.is_made = true};
     limits.connections = CONNECTION_LIMIT;
-    limits.parser.header_bytes = 2048;
-    limits.parser.target_bytes = 512;
+    limits.header_bytes = 2048;
+    limits.url_bytes = 512;
     world->config = make_config(is_forwarding);
     CHECK(uv_loop_init(&world->loop) == 0);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
@@ -214,7 +214,7 @@ static bool is_disturbed(const struct world *world, const struct client *client)
 
 static void check_client(const struct world *world, const struct client *client, bool is_final)
 {
-    const struct exchange_rules rules = {.limits = &world->server.limits.parser,
+    const struct exchange_rules rules = {.limits = &world->server.parser_limits,
                                          .is_final = is_final,
                                          .is_disturbed = is_disturbed(world, client)};
     check_exchanges(&rules, azfn__buffer_span(&client->sent), azfn__buffer_span(&client->received));
@@ -442,9 +442,9 @@ static void check_nothing_is_left(struct world *world)
 {
     const struct azfn__http_server *server = &world->server;
     CHECK(server->connection_count == 0 && server->exchange_count == 0 && !server->waiting);
-    CHECK(!server->queues.idle.oldest && !server->queues.receiving.oldest);
+    CHECK(!server->queues.idle.oldest && !server->queues.head.oldest && !server->queues.body.oldest);
     CHECK(!server->queues.sending.oldest && !server->queues.closing.oldest);
-    CHECK(world->dispatcher.in_flight == 0 && world->record.function_length == 0);
+    CHECK(world->dispatcher.in_flight == 0 && world->record.loop.function_length == 0);
     for (size_t i = 0; i < world->config->function_count; i++) {
         CHECK(world->dispatcher.functions[i].in_flight == 0 && !world->dispatcher.functions[i].oldest);
     }
