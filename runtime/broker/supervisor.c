@@ -9,34 +9,18 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* A worker that lived this long has shown that the last crash is not the next one's cause. */
-#define STABLE_AFTER_MS 10000
+/* While one worker serves, others that fail to start are tried again this often, after the quick tries. */
+#define SUCCESSOR_RETRY_MS 60000
+#define REASON_MAX_BYTES 256
 
-static const uint32_t restart_delays_ms[] = {0, 50, 200, 800, 2000};
-
-static void start_worker(struct azfn__supervisor *supervisor);
+/* Until a place for a worker has become free. */
+#define ROOM_RETRY_MS 50
 
 static void end(struct azfn__supervisor *supervisor, int exit_code)
 {
     if (!supervisor->has_ended) {
         supervisor->has_ended = true;
         supervisor->options.on_end(exit_code, supervisor->options.user_data);
-    }
-}
-
-static void on_restart_timer(uv_timer_t *timer)
-{
-    start_worker(timer->data);
-}
-
-static void restart_after(struct azfn__supervisor *supervisor, unsigned earlier)
-{
-    size_t last = sizeof(restart_delays_ms) / sizeof(restart_delays_ms[0]) - 1;
-    uint32_t delay_ms = restart_delays_ms[earlier < last ? earlier : last];
-    if (delay_ms == 0) {
-        start_worker(supervisor);
-    } else {
-        uv_timer_start(&supervisor->restart_timer, on_restart_timer, delay_ms, 0);
     }
 }
 
@@ -59,16 +43,23 @@ static void tell_errno(struct azfn__supervisor *supervisor, const char *what, in
 
 static void count_failed_start(struct azfn__supervisor *supervisor)
 {
-    supervisor->failed_starts++;
-    if (supervisor->failed_starts >= AZFN__SUPERVISOR_MAX_FAILED_STARTS) {
+    if (azfn__restart_schedule_retry(&supervisor->schedule)) {
+        return;
+    }
+    unsigned failed_starts = supervisor->schedule.failed_starts;
+    if (supervisor->workers.serving) {
+        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:worker",
+                           "a worker that was to replace another one ended %u times in a row before it was ready, so "
+                           "the other one stays for now; the last time: %s",
+                           failed_starts, supervisor->last_fault);
+        azfn__restart_schedule_wait(&supervisor->schedule, SUCCESSOR_RETRY_MS);
+    } else {
         azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:worker",
                            "the worker ended %u times in a row before it was ready, so the handler ends; the last "
                            "time: %s",
-                           supervisor->failed_starts, supervisor->last_fault);
+                           failed_starts, supervisor->last_fault);
         end(supervisor, 1);
-        return;
     }
-    restart_after(supervisor, supervisor->failed_starts - 1);
 }
 
 static void log_death(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker, int status)
@@ -77,62 +68,6 @@ static void log_death(struct azfn__supervisor *supervisor, const struct azfn__wo
     azfn__death_report_write(supervisor->options.log, worker->flight_record, status, worker->is_ready, text);
     if (!worker->is_ready && !supervisor->last_fault[0]) {
         snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%s", text);
-    }
-}
-
-static void on_worker_ended(struct azfn__supervisor *supervisor, int status)
-{
-    struct azfn__worker_process *worker = supervisor->worker;
-    uv_timer_stop(&supervisor->watch_timer);
-    azfn__worker_process_read_rest(worker);
-    bool was_ready = worker->is_ready;
-    bool was_stable =
-        was_ready && uv_now(supervisor->options.loop) - worker->ready_at_ms >= STABLE_AFTER_MS;
-    bool has_finished = supervisor->is_draining && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    supervisor->worker = NULL;
-    if (!has_finished) {
-        log_death(supervisor, worker, status);
-    }
-    azfn__worker_process_close(worker);
-    if (supervisor->is_draining) {
-        end(supervisor, has_finished ? 0 : 1);
-    } else if (!was_ready) {
-        count_failed_start(supervisor);
-    } else {
-        supervisor->crashes = was_stable ? 0 : supervisor->crashes;
-        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_WARNING, "sys_restart:worker",
-                           "starting another worker; the port stays open");
-        restart_after(supervisor, supervisor->crashes++);
-    }
-}
-
-static void on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
-{
-    struct azfn__supervisor *supervisor = user_data;
-    switch (frame->type) {
-    case AZFN__FRAME_READY:
-        if (!worker->is_ready) {
-            worker->is_ready = true;
-            uv_timer_stop(&supervisor->watch_timer);
-            worker->ready_at_ms = uv_now(supervisor->options.loop);
-            supervisor->failed_starts = 0;
-            if (!supervisor->was_ready) {
-                supervisor->was_ready = true;
-                supervisor->options.on_first_ready(supervisor->options.user_data);
-            }
-        }
-        break;
-    case AZFN__FRAME_FAULT:
-        tell_fault(supervisor, AZFN__ORIGIN_WORKER, frame->payload);
-        break;
-    case AZFN__FRAME_ACCEPTED:
-        /* every holder's socket stops listening, so later connections are refused and not left waiting */
-        if (supervisor->is_draining) {
-            shutdown(supervisor->options.listener, SHUT_RDWR);
-        }
-        break;
-    default:
-        break;
     }
 }
 
@@ -145,6 +80,147 @@ static void on_loss_limit(uv_timer_t *timer)
     end(supervisor, 1);
 }
 
+/* A launcher that is gone is noticed by itself; one that hangs, by the timer. */
+static void kill_worker(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker)
+{
+    worker->is_killed = true;
+    if (worker->pid > 0) {
+        enum azfn_error error = azfn__launcher_kill(supervisor->options.launcher, worker->pid);
+        (void)error;
+    }
+    uv_timer_start(&supervisor->loss_timer, on_loss_limit, AZFN__LOSS_LIMIT_MS, 0);
+}
+
+static void replace_ended(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker)
+{
+    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_WARNING, "sys_restart:worker",
+                       "starting another worker; the port stays open");
+    supervisor->is_replacing = false;
+    supervisor->workers.serving = supervisor->workers.successor; /* which is on its way, if there is one */
+    supervisor->workers.successor = NULL;
+    if (!supervisor->workers.serving) {
+        azfn__restart_schedule_replace(&supervisor->schedule, worker->ready_at_ms);
+    }
+}
+
+static void end_if_drained(struct azfn__supervisor *supervisor)
+{
+    if (!supervisor->workers.serving && supervisor->workers.retirement.count == 0) {
+        end(supervisor, supervisor->has_lost_work ? 1 : 0);
+    }
+}
+
+/* While draining: one that was told to finish, or one that is not needed any more. */
+static void take_drained_end(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, bool was_serving,
+                             bool was_told, int status)
+{
+    bool has_finished = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (was_told && !has_finished) {
+        log_death(supervisor, worker, status);
+        supervisor->has_lost_work |= was_serving || !worker->is_killed;
+    }
+    end_if_drained(supervisor);
+}
+
+static void take_end(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, bool was_serving,
+                     bool was_told, int status)
+{
+    if (was_told && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_INFORMATION, NULL,
+                           "the worker that was replaced has finished what it had in flight, and ended");
+        return;
+    }
+    log_death(supervisor, worker, status);
+    if (!worker->is_ready) {
+        count_failed_start(supervisor);
+    } else if (was_serving) {
+        replace_ended(supervisor, worker);
+    } else if (!was_told) { /* a successor that died before anybody saw that it was ready */
+        azfn__restart_schedule_replace(&supervisor->schedule, worker->ready_at_ms);
+    }
+}
+
+static void on_worker_ended(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, int status)
+{
+    worker->has_ended = true;
+    azfn__worker_process_read_rest(worker);
+    if (!worker->is_ready) {
+        uv_timer_stop(&supervisor->ready_timer);
+    }
+    bool was_serving = supervisor->workers.serving == worker;
+    bool was_told = azfn__worker_set_remove(&supervisor->workers, worker);
+    if (azfn__worker_set_has_killed(&supervisor->workers)) {
+        uv_timer_start(&supervisor->loss_timer, on_loss_limit, AZFN__LOSS_LIMIT_MS, 0);
+    } else {
+        uv_timer_stop(&supervisor->loss_timer);
+    }
+    if (supervisor->is_draining) {
+        take_drained_end(supervisor, worker, was_serving, was_told || (was_serving && worker->is_ready), status);
+    } else {
+        take_end(supervisor, worker, was_serving, was_told, status);
+    }
+    azfn__worker_process_close(worker);
+}
+
+static void on_ready(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker)
+{
+    worker->is_ready = true;
+    worker->ready_at_ms = uv_now(supervisor->options.loop);
+    uv_timer_stop(&supervisor->ready_timer);
+    azfn__restart_schedule_succeed(&supervisor->schedule);
+    if (worker == supervisor->workers.successor && !worker->has_ended && !worker->is_killed) {
+        supervisor->is_replacing = false;
+        azfn__worker_set_hand_over(&supervisor->workers);
+        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_INFORMATION, NULL,
+                           "the new worker serves; the one that it replaces finishes what it has in flight");
+    }
+    if (!supervisor->was_ready) {
+        supervisor->was_ready = true;
+        supervisor->options.on_first_ready(supervisor->options.user_data);
+    }
+}
+
+/* The worker may be in an attacker's hands: it gets what it asks for no sooner than by a crash. */
+static void on_replace(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker,
+                       struct azfn_span reason)
+{
+    if (worker != supervisor->workers.serving || !worker->is_ready || worker->is_killed || worker->has_ended ||
+        supervisor->is_replacing || supervisor->is_draining) {
+        return;
+    }
+    supervisor->is_replacing = true;
+    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_WARNING, "sys_restart:worker",
+                       "starting another worker, which replaces this one when it is ready, since this one says: %.*s",
+                       (int)(reason.length < REASON_MAX_BYTES ? reason.length : REASON_MAX_BYTES), reason.data);
+    azfn__restart_schedule_replace(&supervisor->schedule, worker->ready_at_ms);
+}
+
+static void on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
+{
+    struct azfn__supervisor *supervisor = user_data;
+    switch (frame->type) {
+    case AZFN__FRAME_READY:
+        if (!worker->is_ready) {
+            on_ready(supervisor, worker);
+        }
+        break;
+    case AZFN__FRAME_FAULT:
+        tell_fault(supervisor, AZFN__ORIGIN_WORKER, frame->payload);
+        break;
+    case AZFN__FRAME_ACCEPTED:
+        /* every holder's socket stops listening, so later connections are refused and not left waiting */
+        if (supervisor->is_draining && worker == supervisor->workers.serving) {
+            shutdown(supervisor->options.listener, SHUT_RDWR);
+        }
+        break;
+    case AZFN__FRAME_REPLACE:
+        on_replace(supervisor, worker, frame->payload);
+        break;
+    default:
+        break;
+    }
+}
+
 static void on_lost(struct azfn__worker_process *worker, const char *reason, void *user_data)
 {
     struct azfn__supervisor *supervisor = user_data;
@@ -152,63 +228,75 @@ static void on_lost(struct azfn__worker_process *worker, const char *reason, voi
         azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "malicious_frame:worker",
                            "the worker is killed, since %s", reason);
     }
-    if (worker->pid > 0 && worker == supervisor->worker) {
-        /* a launcher that is gone is noticed by itself; one that hangs, by the timer */
-        enum azfn_error error = azfn__launcher_kill(supervisor->options.launcher, worker->pid);
-        (void)error;
-        uv_timer_start(&supervisor->watch_timer, on_loss_limit, AZFN__LOSS_LIMIT_MS, 0);
+    if (worker->pid > 0 && !worker->has_ended) {
+        kill_worker(supervisor, worker);
     }
+}
+
+static void on_retirement_expired(struct azfn__worker_process *worker, const char *reason, void *user_data)
+{
+    struct azfn__supervisor *supervisor = user_data;
+    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_shutdown:worker",
+                       "the worker that was replaced is killed, since %s", reason);
+    kill_worker(supervisor, worker);
 }
 
 static void on_ready_limit(uv_timer_t *timer)
 {
     struct azfn__supervisor *supervisor = timer->data;
-    struct azfn__worker_process *worker = supervisor->worker;
+    struct azfn__worker_process *worker = azfn__worker_set_starting(&supervisor->workers);
     tell_fault(supervisor, AZFN__ORIGIN_BROKER, AZFN__SPAN("the worker was not ready in time, and is killed"));
     if (worker) {
-        on_lost(worker, NULL, supervisor);
+        kill_worker(supervisor, worker);
     }
 }
 
-static void start_worker(struct azfn__supervisor *supervisor)
+static void start_worker(void *user_data)
 {
+    struct azfn__supervisor *supervisor = user_data;
     const struct azfn__worker_process_callbacks callbacks = {
         .on_frame = on_frame, .on_lost = on_lost, .user_data = supervisor};
     if (supervisor->has_ended) {
         return;
     }
+    if (supervisor->workers.serving && !azfn__retirement_make_room(&supervisor->workers.retirement)) {
+        azfn__restart_schedule_wait(&supervisor->schedule, ROOM_RETRY_MS); /* the one that was killed for it has yet to end */
+        return;
+    }
     supervisor->last_fault[0] = '\0';
     enum azfn_error error = azfn__worker_process_start(
         supervisor->options.loop, supervisor->options.launcher, supervisor->options.log,
-        supervisor->options.listener, supervisor->options.config, &callbacks, &supervisor->worker);
+        supervisor->options.listener, supervisor->options.config, &callbacks,
+        supervisor->workers.serving ? &supervisor->workers.successor : &supervisor->workers.serving);
     if (error != AZFN_OK) {
         tell_errno(supervisor, "can't start a worker", errno);
         count_failed_start(supervisor);
         return;
     }
-    uv_timer_start(&supervisor->watch_timer, on_ready_limit, AZFN__READY_LIMIT_MS, 0);
+    uv_timer_start(&supervisor->ready_timer, on_ready_limit, AZFN__READY_LIMIT_MS, 0);
 }
 
-static void take_report(struct azfn__supervisor *supervisor, const struct azfn__launcher_report *report)
+static void take_started(struct azfn__supervisor *supervisor, const struct azfn__launcher_report *report)
 {
-    struct azfn__worker_process *worker = supervisor->worker;
+    struct azfn__worker_process *worker = azfn__worker_set_find(&supervisor->workers, 0);
     if (!worker) {
         return;
     }
-    if (report->kind == AZFN__LAUNCHER_STARTED) {
-        worker->pid = report->pid;
-        if (report->value != 0) {
-            tell_errno(supervisor, "can't execute a worker", report->value);
-        }
-        if (report->pid == 0) {
-            supervisor->worker = NULL;
-            azfn__worker_process_close(worker);
+    worker->pid = report->pid;
+    if (report->value != 0) {
+        tell_errno(supervisor, "can't execute a worker", report->value);
+    }
+    if (report->pid == 0) {
+        uv_timer_stop(&supervisor->ready_timer);
+        azfn__worker_set_remove(&supervisor->workers, worker);
+        azfn__worker_process_close(worker);
+        if (supervisor->is_draining) {
+            end_if_drained(supervisor);
+        } else {
             count_failed_start(supervisor);
-        } else if (uv_is_closing((uv_handle_t *)&worker->channel)) {
-            on_lost(worker, NULL, supervisor);
         }
-    } else if (report->kind == AZFN__LAUNCHER_ENDED && report->pid == worker->pid) {
-        on_worker_ended(supervisor, report->value);
+    } else if (worker->is_killed || uv_is_closing((uv_handle_t *)&worker->channel)) {
+        kill_worker(supervisor, worker);
     }
 }
 
@@ -220,7 +308,12 @@ static void on_launcher(uv_poll_t *handle, int status, int events)
     (void)status;
     (void)events;
     while ((error = azfn__launcher_receive(supervisor->options.launcher, &report)) == AZFN_OK) {
-        take_report(supervisor, &report);
+        struct azfn__worker_process *worker = azfn__worker_set_find(&supervisor->workers, report.pid);
+        if (report.kind == AZFN__LAUNCHER_STARTED) {
+            take_started(supervisor, &report);
+        } else if (report.kind == AZFN__LAUNCHER_ENDED && worker && report.pid > 0) {
+            on_worker_ended(supervisor, worker, report.value);
+        }
     }
     if (error == AZFN_ERROR_NOT_FOUND) {
         uv_poll_stop(handle);
@@ -233,17 +326,23 @@ static void on_launcher(uv_poll_t *handle, int status, int events)
 enum azfn_error azfn__supervisor_start(struct azfn__supervisor *supervisor,
                                        const struct azfn__supervisor_options *options)
 {
+    const struct azfn__retirement_options retirement = {.loop = options->loop,
+                                                        .limit_ms = AZFN__DRAIN_LIMIT_MS,
+                                                        .on_expired = on_retirement_expired,
+                                                        .user_data = supervisor};
     *supervisor = (struct azfn__supervisor){.options = *options};
     if (uv_poll_init(options->loop, &supervisor->launcher_poll, options->launcher->fd) != 0 ||
-        uv_timer_init(options->loop, &supervisor->restart_timer) != 0 ||
         uv_timer_init(options->loop, &supervisor->drain_timer) != 0 ||
-        uv_timer_init(options->loop, &supervisor->watch_timer) != 0) {
+        uv_timer_init(options->loop, &supervisor->ready_timer) != 0 ||
+        uv_timer_init(options->loop, &supervisor->loss_timer) != 0 ||
+        azfn__restart_schedule_init(&supervisor->schedule, options->loop, start_worker, supervisor) != AZFN_OK ||
+        azfn__retirement_init(&supervisor->workers.retirement, &retirement) != AZFN_OK) {
         return AZFN_ERROR_SYSTEM;
     }
     supervisor->launcher_poll.data = supervisor;
-    supervisor->restart_timer.data = supervisor;
     supervisor->drain_timer.data = supervisor;
-    supervisor->watch_timer.data = supervisor;
+    supervisor->ready_timer.data = supervisor;
+    supervisor->loss_timer.data = supervisor;
     start_worker(supervisor);
     return uv_poll_start(&supervisor->launcher_poll, UV_READABLE, on_launcher) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
@@ -259,16 +358,22 @@ static void on_drain_limit(uv_timer_t *timer)
 
 void azfn__supervisor_drain(struct azfn__supervisor *supervisor)
 {
-    if (supervisor->is_draining || !supervisor->worker) {
+    struct azfn__worker_process *worker = supervisor->workers.serving;
+    bool is_serving = worker && worker->is_ready && !worker->is_killed;
+    if (supervisor->is_draining || (!is_serving && supervisor->workers.retirement.count == 0)) {
         end(supervisor, 0);
         return;
     }
     supervisor->is_draining = true;
-    uv_timer_stop(&supervisor->restart_timer);
+    azfn__restart_schedule_stop(&supervisor->schedule);
+    uv_timer_stop(&supervisor->ready_timer);
     uv_timer_start(&supervisor->drain_timer, on_drain_limit, AZFN__DRAIN_LIMIT_MS, 0);
-    if (supervisor->worker->is_ready) {
-        azfn__worker_process_send(supervisor->worker, AZFN__FRAME_DRAIN);
+    if (azfn__worker_set_starting(&supervisor->workers)) {
+        kill_worker(supervisor, azfn__worker_set_starting(&supervisor->workers)); /* before it listens */
+    }
+    if (is_serving) {
+        azfn__worker_process_send(worker, AZFN__FRAME_DRAIN);
     } else {
-        end(supervisor, 0);
+        shutdown(supervisor->options.listener, SHUT_RDWR);
     }
 }

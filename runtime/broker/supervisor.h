@@ -1,18 +1,19 @@
 /* broker/supervisor.h
  * Keeps one worker running. One that died before it was ready is tried again, five times in a row at the
  * most: then it is a fault of the configuration. One that died after it was ready is replaced without
- * end, after growing waits: otherwise one poisonous message would be an off switch for the whole app. */
+ * end, after growing waits: otherwise one poisonous message would be an off switch for the whole app. One that
+ * asks for it is replaced after the same waits, while it serves: it ends when the other one is ready. */
 #ifndef AZFN_BROKER_SUPERVISOR_H
 #define AZFN_BROKER_SUPERVISOR_H
 
 #include "broker/launcher.h"
 #include "broker/log_sink.h"
-#include "broker/worker_process.h"
+#include "broker/restart_schedule.h"
+#include "broker/worker_set.h"
 
 #include <azfn.h>
 #include <uv.h>
 
-#define AZFN__SUPERVISOR_MAX_FAILED_STARTS 5
 #define AZFN__DRAIN_LIMIT_MS 25000
 /* From its start until a worker has to be ready; and from its loss until its end has to be reported. */
 #define AZFN__READY_LIMIT_MS 10000
@@ -34,16 +35,17 @@ struct azfn__supervisor_options {
 
 struct azfn__supervisor {
     struct azfn__supervisor_options options;
-    struct azfn__worker_process *worker; /* NULL between two */
+    struct azfn__worker_set workers;
+    struct azfn__restart_schedule schedule;
     uv_poll_t launcher_poll;
-    uv_timer_t restart_timer;
     uv_timer_t drain_timer;
-    uv_timer_t watch_timer; /* while a worker has to become ready, or to be reported dead */
-    unsigned failed_starts; /* in a row, before ready */
-    char last_fault[256];   /* why the last of them failed, as far as somebody said so */
-    unsigned crashes;       /* after ready, since one lived long enough */
+    uv_timer_t ready_timer; /* while a worker has to become ready */
+    uv_timer_t loss_timer;  /* while one has to be reported dead */
+    char last_fault[256];   /* why the last start failed, as far as somebody said so */
+    bool is_replacing;      /* a successor starts, or waits for its time */
     bool was_ready;
     bool is_draining;
+    bool has_lost_work; /* while draining, a worker ended before it had finished */
     bool has_ended;
 };
 

@@ -33,6 +33,8 @@ struct azfn__worker_output {
 struct azfn__worker_process {
     pid_t pid; /* 0 until the launcher has reported it */
     bool is_ready;
+    bool is_killed; /* its end is awaited */
+    bool has_ended; /* what it had still sent is being read */
     uint64_t ready_at_ms; /* uv_now() */
     uv_pipe_t channel;
     struct azfn__worker_output outputs[2]; /* stdout, stderr */

@@ -19,6 +19,7 @@ enum azfn__frame_type {
     AZFN__FRAME_FAULT = 2,    /* one text: why it can't serve; it ends after this */
     AZFN__FRAME_LOG = 3,      /* level (1 byte: enum azfn_log_level), then event, function, invocation id, text */
     AZFN__FRAME_ACCEPTED = 4, /* no payload: draining, and nothing is left in the listening socket's queue */
+    AZFN__FRAME_REPLACE = 5,  /* one text: why another worker should take its place; it serves until then */
     /* broker to worker */
     AZFN__FRAME_DRAIN = 64,   /* no payload: accept no more, finish what is in flight, end */
 };

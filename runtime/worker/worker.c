@@ -118,6 +118,12 @@ static bool map_flight_record(struct worker *worker)
     return true;
 }
 
+static void on_worn_out(struct azfn_span reason, void *user_data)
+{
+    struct worker *worker = user_data;
+    azfn__broker_client_send(&worker->broker, AZFN__FRAME_REPLACE, reason);
+}
+
 static enum azfn_error start_pool(struct worker *worker, const struct azfn__app *app)
 {
     if (!azfn__blocking_pool_is_needed(app->functions, app->function_count)) {
@@ -125,7 +131,9 @@ static enum azfn_error start_pool(struct worker *worker, const struct azfn__app 
     }
     const struct azfn__config_limits *limits = &worker->config->limits;
     const struct azfn__blocking_pool_options options = {.threads = (uint32_t)limits->blocking_threads,
-                                                        .queue = (uint32_t)limits->blocking_queue};
+                                                        .queue = (uint32_t)limits->blocking_queue,
+                                                        .on_worn_out = on_worn_out,
+                                                        .user_data = worker};
     return azfn__blocking_pool_start(&worker->pool, &worker->dispatcher, &options);
 }
 

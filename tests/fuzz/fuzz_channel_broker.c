@@ -134,7 +134,7 @@ static void start_supervisor(void)
     CHECK(!take_commands());
     report(AZFN__LAUNCHER_STARTED, 0);
     turn();
-    CHECK(world.supervisor.worker && world.supervisor.worker->pid == PID);
+    CHECK(world.supervisor.workers.serving && world.supervisor.workers.serving->pid == PID);
 }
 
 /* --- What the host reads. --- */
@@ -180,7 +180,7 @@ static void check_lines(bool is_stdout)
 /* As if it had come through the pipe, without the pipe: in memory of exactly its size. */
 static void arrive(uv_pipe_t *pipe, struct input bytes)
 {
-    if (bytes.length == 0 || !world.supervisor.worker || uv_is_closing((uv_handle_t *)pipe)) {
+    if (bytes.length == 0 || !world.supervisor.workers.serving || uv_is_closing((uv_handle_t *)pipe)) {
         return;
     }
     char *copy = malloc(bytes.length);
@@ -232,7 +232,7 @@ static void claim(struct azfn__flight_record *record, struct input *input)
 
 static void step(struct input *input)
 {
-    struct azfn__worker_process *worker = world.supervisor.worker;
+    struct azfn__worker_process *worker = world.supervisor.workers.serving;
     unsigned code = take_byte(input);
     if (!worker) {
         input->length = 0;
@@ -276,8 +276,8 @@ static void renew(struct azfn__worker_process *worker)
     azfn__frame_reader_init(&worker->reader);
     worker->is_ready = false;
     world.supervisor.was_ready = false;
-    world.supervisor.failed_starts = 0;
-    world.supervisor.crashes = 0;
+    world.supervisor.schedule.failed_starts = 0;
+    world.supervisor.schedule.troubles = 0;
     world.supervisor.last_fault[0] = '\0';
     world.first_ready = 0;
     for (size_t i = 0; i < 2; i++) {
@@ -290,14 +290,14 @@ static void renew(struct azfn__worker_process *worker)
 /* It dies, in one way or another, and the next one is started at once. */
 static void end_worker(unsigned status)
 {
-    const struct azfn__worker_process *dead = world.supervisor.worker;
+    const struct azfn__worker_process *dead = world.supervisor.workers.serving;
     report(AZFN__LAUNCHER_ENDED, status % 2 ? (int)(status % 32) : (int)(status << 8));
     turn();
-    CHECK(world.supervisor.worker && world.supervisor.worker != dead && !world.has_ended);
+    CHECK(world.supervisor.workers.serving && world.supervisor.workers.serving != dead && !world.has_ended);
     CHECK(!take_commands());
     report(AZFN__LAUNCHER_STARTED, 0);
     turn();
-    CHECK(world.supervisor.worker->pid == PID && !uv_is_closing((uv_handle_t *)&world.supervisor.worker->channel));
+    CHECK(world.supervisor.workers.serving->pid == PID && !uv_is_closing((uv_handle_t *)&world.supervisor.workers.serving->channel));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -312,13 +312,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         world.log.buckets[i].tokens = AZFN__LOG_BURST;
     }
     uv_update_time(&world.loop);
-    uv_timer_stop(&world.supervisor.watch_timer);
-    renew(world.supervisor.worker);
+    uv_timer_stop(&world.supervisor.ready_timer);
+    renew(world.supervisor.workers.serving);
     unsigned status = take_byte(&input);
     while (input.length > 0) {
         step(&input);
     }
-    const struct azfn__worker_process *worker = world.supervisor.worker;
+    const struct azfn__worker_process *worker = world.supervisor.workers.serving;
     bool is_lost = uv_is_closing((const uv_handle_t *)&worker->channel) != 0;
     CHECK(world.first_ready == (worker->is_ready ? 1 : 0));
     if (is_lost || status % 8 == 0) {

@@ -83,6 +83,8 @@ def probe_functions():
                                            {"type": "queue", "direction": "out", "name": "side", "queueName": "a"}]}
     for name in ("StreamOut", "StreamIn", "StreamEcho"):
         functions[name] = {"bindings": [HTTP_IN, {"type": "http", "direction": "out", "name": "res"}]}
+    functions["Block"] = functions["Ask"]
+    functions["BlockQueue"] = {"bindings": [QUEUE_IN]}
     functions["AskQueue"] = {"bindings": [QUEUE_IN]}
     functions["Outputs"] = {"bindings": [QUEUE_IN, *QUEUE_OUT]}
     for name, trigger in TRIGGERS.items():

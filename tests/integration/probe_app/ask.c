@@ -6,11 +6,15 @@
  *   watch                                               succeeds, and prints, when the caller has gone
  *   stash  poke                                         keeps its invocation; answers the kept one
  *   delay=MS                                            the words behind it come later, from a callback
- *   big=N                                               a body of N bytes
+ *   big=N  pid                                          a body of N bytes; of the number of the process
  *   print=TEXT  complain=TEXT                           on stdout, on stderr
- *   crash  exit=N  spin=MS                              what no function should do */
+ *   sleep=MS  wait  open                                for functions that block: "wait" until somebody does "open"
+ *   await                                               until nobody waits for the answer any more
+ *   crash  exit=N  spin=MS  hang                        what no function should do
+ *   demand                                              what only an attacker does: asks the broker for another worker */
 #include "probe.h"
 
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +48,37 @@ static void poke(void)
     printf("poke %s %zu %d\n", azfn_error_name(error), azfn_invocation_id(stashed).length,
            azfn_alloc(stashed, 8) != NULL);
     fflush(stdout);
+}
+
+static sem_t gate;
+
+static void make_gate(void) __attribute__((constructor));
+static void make_gate(void)
+{
+    sem_init(&gate, 0, 0);
+}
+
+static void sleep_ms(long ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static void await_cancellation(const struct azfn_invocation *invocation)
+{
+    while (!azfn_is_cancelled(invocation)) {
+        sleep_ms(1);
+    }
+    printf("cancelled\n");
+    fflush(stdout);
+}
+
+/* Past everything: a frame of the worker's channel, as code of an attacker would send it. */
+static void demand(void)
+{
+    static const char frame[] = "\x0e\0\0\0\x05\0\0\0I say\nso\x1b WARN";
+    ssize_t count = write(4, frame, sizeof(frame) - 1);
+    (void)count;
 }
 
 static struct azfn_span next_word(struct azfn_span *words)
@@ -126,6 +161,8 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         ask->body = argument;
     } else if (azfn_span_equals(name, "big")) {
         make_body(invocation, ask, (size_t)number);
+    } else if (azfn_span_equals(name, "pid")) {
+        ask->body = azfn_format(invocation, "%d", (int)getpid());
     } else if (azfn_span_equals(name, "header")) {
         set_header(invocation, argument);
     } else if (azfn_span_equals(name, "print")) {
@@ -142,6 +179,20 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         _exit((int)number);
     } else if (azfn_span_equals(name, "spin")) {
         spin(number);
+    } else if (azfn_span_equals(name, "hang")) {
+        for (;;) {
+            pause();
+        }
+    } else if (azfn_span_equals(name, "sleep")) {
+        sleep_ms(number);
+    } else if (azfn_span_equals(name, "wait")) {
+        sem_wait(&gate);
+    } else if (azfn_span_equals(name, "open")) {
+        sem_post(&gate);
+    } else if (azfn_span_equals(name, "await")) {
+        await_cancellation(invocation);
+    } else if (azfn_span_equals(name, "demand")) {
+        demand();
     } else if (azfn_span_equals(name, "delay")) {
         return azfn_delay(invocation, (uint32_t)number, go_on, ask) != AZFN_OK;
     } else if (azfn_span_equals(name, "stash")) {

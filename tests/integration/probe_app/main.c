@@ -22,6 +22,8 @@ int main(int argc, char **argv)
         {.name = "StreamOut", .handler = probe_stream_out},
         {.name = "StreamIn", .handler = probe_stream_in, .streams_body = true},
         {.name = "StreamEcho", .handler = probe_stream_echo, .streams_body = true},
+        {.name = "Block", .handler = probe_ask, .blocking = true},
+        {.name = "BlockQueue", .handler = probe_ask, .blocking = true},
     };
     return azfn_main(argc, argv, functions, sizeof(functions) / sizeof(functions[0]));
 }
