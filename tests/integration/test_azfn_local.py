@@ -35,7 +35,7 @@ from azfn_local import json_text  # noqa: E402
 from azfn_local.client_request import BadRequest  # noqa: E402
 from azfn_local.command_line import expand_arguments  # noqa: E402
 from azfn_local.console import classify  # noqa: E402
-from azfn_local.forward import CannotForward, HttpAnswer  # noqa: E402
+from azfn_local.http_head import CannotForward, HttpAnswer  # noqa: E402
 from azfn_local.wire import chunk_pieces  # noqa: E402
 
 _ITEMS = {"bindings": [{"type": "httpTrigger", "direction": "in", "name": "req", "route": "items/{id:int}/{name?}"},

@@ -13,7 +13,7 @@ import re
 import struct
 
 from . import json_text
-from .forward import HttpAnswer, standard_reason
+from .http_head import HttpAnswer, standard_reason
 from .json_text import Date, JsonError, plain_text
 
 HANGS = ("the answer has no content: the host would hang until functionTimeout, then answer 500 and restart the "

@@ -16,7 +16,7 @@ import urllib.parse
 
 from . import json_text
 from .client_request import BadRequest, ClientRequest, decode_header_line
-from .forward import HttpAnswer, standard_reason
+from .http_head import HttpAnswer, standard_reason
 
 MAX_HEAD = 32768
 WAIT_HEADER = "x-azfn-local-wait"

@@ -12,8 +12,9 @@ import uuid
 from .answer import Outcome, decode_answer
 from .envelope import (HOST_VERSION, USER_AGENT, build_envelope_request, build_invocation, http_envelope,
                        retry_context)
-from .forward import CannotForward, HttpAnswer, answer_to_client, build_forwarded_request, sends_allowed
+from .forward import answer_to_client, build_forwarded_request
 from .handler_process import HandlerError
+from .http_head import CannotForward, HttpAnswer, sends_allowed
 from .routes import match_function
 from .wire import WireError, build_request
 
@@ -81,7 +82,7 @@ class Host:
 
     def _forward(self, request, invocation_id):
         data = build_forwarded_request(request, invocation_id=invocation_id)
-        for sends_left in range(sends_allowed(data) - 1, -1, -1):
+        for sends_left in range(sends_allowed(request.has_body) - 1, -1, -1):
             try:
                 response = self._send(data)
                 break

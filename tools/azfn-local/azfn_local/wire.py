@@ -81,10 +81,14 @@ def build_request(method, target, headers, body=None, framing="none"):
     return "\r\n".join(lines + ["", ""]).encode("latin-1") + data
 
 
-class _Reader:
-    def __init__(self, connection, deadline, data=b""):
+class Reader:
+    """The bytes that come from a connection, or data alone. deadline: of time.monotonic(). wait: called before
+    each receiving, instead of the deadline's timeout."""
+
+    def __init__(self, connection, deadline=None, data=b"", wait=None):
         self.connection = connection
         self.deadline = deadline
+        self.wait = wait
         self.data = data
         self.ended = connection is None
         self.received = bool(data)
@@ -93,7 +97,9 @@ class _Reader:
         """Receives once. False at the end of the stream."""
         if self.ended:
             return False
-        if self.deadline is not None:
+        if self.wait:
+            self.wait()
+        elif self.deadline is not None:
             left = self.deadline - time.monotonic()
             if left <= 0:
                 raise WireError("timeout", "no complete answer in time")
@@ -122,28 +128,21 @@ class _Reader:
         line, _, self.data = self.data.partition(b"\n")
         return line[:-1] if line.endswith(b"\r") else line
 
-    def exactly(self, count):
-        pieces, length = [self.data], len(self.data)
-        while length < count:
-            self.data = b""
-            if not self.more():
-                raise WireError("cut", f"connection closed after {length} of {count} bytes of the body")
-            pieces.append(self.data)
-            length += len(self.data)
-        data = b"".join(pieces)
-        self.data = data[count:]
-        return data[:count]
+    def _exactly(self, count):
+        left = count
+        while left:
+            if not self.data and not self.more():
+                raise WireError("cut", f"connection closed after {count - left} of {count} bytes of the body")
+            piece, self.data = self.data[:left], self.data[left:]
+            left -= len(piece)
+            yield piece
 
-    def rest(self):
-        pieces = [self.data]
-        self.data = b""
-        while self.more():
-            pieces.append(self.data)
-            self.data = b""
-        return b"".join(pieces)
+    def _rest(self):
+        while self.data or self.more():
+            piece, self.data = self.data, b""
+            yield piece
 
-    def chunks(self):
-        body = []
+    def _chunks(self):
         while True:
             size_text = self.line().split(b";")[0].strip()
             try:
@@ -153,10 +152,21 @@ class _Reader:
             if size == 0:
                 while self.line():
                     pass  # trailers are dropped
-                return b"".join(body)
-            body.append(self.exactly(size))
+                return
+            yield from self._exactly(size)
             if self.line():
                 raise WireError("garbage", "chunk without an end")
+
+    def body_pieces(self, response):
+        """The body that belongs to a head, as it comes: no piece waits for the next one."""
+        if response.framing in ("chunked", "both"):
+            yield from self._chunks()
+        elif response.framing == "length":
+            yield from self._exactly(int(response.header("content-length")))
+        elif response.framing == "close":
+            yield from self._rest()
+        if self.data:
+            response.keep_alive = False  # bytes that nobody asked for
 
 
 def _read_head(reader):
@@ -177,7 +187,8 @@ def _tokens(response, name):
     return [token.strip().lower() for value in response.header_all(name) for token in value.split(",")]
 
 
-def _read(reader, method):
+def read_head(reader, method):
+    """A Response without its body, for Reader.body_pieces(). 1xx answers before it are in interim."""
     interim = []
     while True:
         response = _read_head(reader)
@@ -193,17 +204,16 @@ def _read(reader, method):
     if method == "HEAD" or response.status in (101, 204, 304):
         response.framing = "none"
         response.keep_alive = response.keep_alive and response.status != 101
-    elif is_chunked:
-        response.body = reader.chunks()
-    elif lengths:
-        if not lengths[0].isdigit() or len(set(lengths)) > 1:
-            raise WireError("garbage", f"bad Content-Length {lengths}")
-        response.body = reader.exactly(int(lengths[0]))
-    else:
-        response.body = reader.rest()
+    elif response.framing == "length" and (not lengths[0].isdigit() or len(set(lengths)) > 1):
+        raise WireError("garbage", f"bad Content-Length {lengths}")
+    elif response.framing == "close":
         response.keep_alive = False
-    if reader.data:
-        response.keep_alive = False  # bytes that nobody asked for
+    return response
+
+
+def _read(reader, method):
+    response = read_head(reader, method)
+    response.body = b"".join(reader.body_pieces(response))
     return response
 
 
@@ -211,8 +221,8 @@ def read_response(source, method="GET", timeout=None):
     """Reads one answer from a connected socket, or from bytes that end as a closed connection would."""
     deadline = None if timeout is None else time.monotonic() + timeout
     if isinstance(source, (bytes, bytearray)):
-        return _read(_Reader(None, None, bytes(source)), method)
-    return _read(_Reader(source, deadline), method)
+        return _read(Reader(None, None, bytes(source)), method)
+    return _read(Reader(source, deadline), method)
 
 
 class ConnectionPool:
@@ -242,7 +252,7 @@ class ConnectionPool:
         waits for a 100 or one second, as in the host."""
         method = data.split(b" ", 1)[0].decode("latin-1").upper()
         deadline = None if timeout is None else time.monotonic() + timeout
-        connection = self._take() or self.connect(timeout)
+        connection = self.take(timeout)
         try:
             response = self._exchange(connection, data, method, deadline)
         except BaseException:
@@ -253,6 +263,10 @@ class ConnectionPool:
         else:
             connection.close()
         return response
+
+    def take(self, timeout=None):
+        """An idle connection, or a new one."""
+        return self._take_idle() or self.connect(timeout)
 
     def give(self, connection):
         """Puts a connection that is idle and alive into the pool."""
@@ -270,7 +284,7 @@ class ConnectionPool:
         with self._lock:
             return len(self._idle)
 
-    def _take(self):
+    def _take_idle(self):
         while True:
             with self._lock:
                 if not self._idle:
@@ -285,7 +299,7 @@ class ConnectionPool:
 
     @staticmethod
     def _exchange(connection, data, method, deadline):
-        reader = _Reader(connection, deadline)
+        reader = Reader(connection, deadline)
         head, end, body = data.partition(b"\r\n\r\n")
         if body and b"\r\nexpect: 100-continue" in head.lower():
             _send(connection, head + end, deadline)
