@@ -29,8 +29,8 @@ sys.path.insert(0, str(TOOL))
 from azfn_local import (App, AppError, ClientRequest, ConnectionPool, Function, Gateway, Handler,  # noqa: E402
                         HandlerError, Host, RouteTemplate, SystemData, TemplateError, WireError, answer_to_client,
                         blob_envelope, build_envelope_request, build_forwarded_request, build_invocation,
-                        decode_answer, http_envelope, match_function, queue_envelope, read_response, retry_context,
-                        timer_envelope)
+                        build_proxied_head, decode_answer, http_envelope, match_function, queue_envelope,
+                        read_response, retry_context, timer_envelope)
 from azfn_local import json_text  # noqa: E402
 from azfn_local.client_request import BadRequest  # noqa: E402
 from azfn_local.command_line import expand_arguments  # noqa: E402
@@ -39,6 +39,9 @@ from azfn_local.http_head import CannotForward, HttpAnswer  # noqa: E402
 from azfn_local.wire import chunk_pieces  # noqa: E402
 
 _ITEMS = {"bindings": [{"type": "httpTrigger", "direction": "in", "name": "req", "route": "items/{id:int}/{name?}"},
+                       {"type": "http", "direction": "out", "name": "res"}]}
+
+_HELLO = {"bindings": [{"type": "httpTrigger", "direction": "in", "name": "req"},
                        {"type": "http", "direction": "out", "name": "res"}]}
 
 
@@ -221,6 +224,45 @@ class ForwardedBytes(unittest.TestCase):
         self.assertTrue(Function.from_json("f", _ITEMS).is_http_in_and_out)
         more = _ITEMS["bindings"] + [{"type": "queue", "direction": "out", "name": "q"}]
         self.assertFalse(Function.from_json("f", {"bindings": more}).is_http_in_and_out)
+
+
+class ProxiedBytes(unittest.TestCase):
+    def test_each_captured_head_is_rebuilt(self):
+        count = 0
+        for capture in captures("prx"):
+            request = capture.file("request")
+            if request is None:
+                continue
+            count += 1
+            with self.subTest(capture.name):
+                built = build_proxied_head(
+                    ClientRequest.from_bytes(capture.client_sent), port=int(re.search(rb"Host: .*:(\d+)", request)[1]),
+                    invocation_id=re.search(rb"InvocationId: ([^\r]*)", request)[1].decode())
+                self.assertEqual(built, request.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        self.assertGreater(count, 40)
+
+    def head(self, text):
+        return build_proxied_head(ClientRequest.from_bytes(text), port=1, invocation_id="i").decode().split("\r\n")
+
+    def test_paths(self):
+        for sent, expected in (("/a%2Fb", "/a%252Fb"), ("/a%2Bb", "/a+b"), ("/%5B%c3%a9", "/%5B%C3%A9"),
+                               ("/a/%2e%2e/b", "/b"), ("/x?a+b=%E9&flag&A=1&a=2", "/x?a+b=%E9&flag&A=1&a=2")):
+            with self.subTest(sent):
+                self.assertEqual(self.head(f"GET {sent} HTTP/1.1\r\nHost: h\r\n\r\n".encode())[0],
+                                 f"GET {expected} HTTP/1.1")
+
+    def test_headers_for_one_connection_stay_and_those_of_the_body_pass(self):
+        head = self.head(b"POST /x HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, X-A\r\nKeep-Alive: timeout=5\r\n"
+                         b"TE: trailers\r\nUpgrade: h2c\r\nProxy-Authorization: Basic x\r\nX-A: 1\r\n"
+                         b"X-Ms-Invocation-Id: made-up\r\nContent-Encoding: gzip\r\n\r\n")
+        self.assertEqual(head[2:4], ["X-A: 1", "X-Ms-Invocation-Id: i"])
+        self.assertEqual(head[-4:], ["Content-Encoding: gzip", "Content-Length: 0", "", ""])
+        self.assertEqual(len(head), 13)
+
+    def test_what_the_host_does_not_pass_on(self):
+        for text in (b"GET /x HTTP/1.1\r\nHost: h\r\nX-U: caf\xc3\xa9\r\n\r\n", b"GET /x HTTP/1.0\r\n\r\n"):
+            with self.subTest(text), self.assertRaises(CannotForward):
+                self.head(text)
 
 
 class Answers(unittest.TestCase):
@@ -532,39 +574,65 @@ def talk(port, data, timeout=10):
 class Replay(unittest.TestCase):
     """Captured clients talk to the gateway while captured answers come from behind it."""
 
-    def run_capture(self, capture, forwarding):
+    def run_capture(self, capture, **modes):
         answers = [answer for number in (1, 2, 3) if (answer := capture.file("response", number)) is not None]
         if "-rst-without" in capture.name:
             answers = [None]
-        app = App(root=TESTS, functions=(capture.function,), enable_forwarding=forwarding)
+        app = App(root=TESTS, functions=(capture.function,), **modes)
         with fake_handler(answers or [b""]) as fake, Gateway(Host(app, fake), port=0) as gateway:
             got = talk(gateway.port, capture.client_sent)
         return got, fake
 
-    def compare(self, capture, forwarding):
-        got, fake = self.run_capture(capture, forwarding)
+    def compare(self, capture, **modes):
+        got, fake = self.run_capture(capture, **modes)
         method = capture.client_sent.split(b" ")[0].decode()
         self.assertEqual(len(fake.requests), capture.meta["requestsSeenByHandler"])
+        if b"<<ConnectionReset" in capture.client_saw:
+            for text in (got, capture.client_saw.partition(b"<<")[0]):
+                lines = [line for line in text.split(b"\r\n") if not re.match(rb"Date:|Server:|Connection:", line)]
+                self.assertEqual(sorted(lines), [b"", b"Content-Length: 5000", b"Content-Type: application/json",
+                                                 b"HTTP/1.1 200 OK", b'{"Outputs":'])
+            return fake
         if b"<<client timeout>>" in capture.client_saw:
             self.assertIn(b"would hang", got)
-            return
+            return fake
         actual, expected = seen(got, method), seen(capture.client_saw, method)
         for headers in (actual[2], expected[2]):
             headers.pop("connection", None)  # these clients ask for a close, the captured ones did not
         self.assertEqual(actual, expected)
+        return fake
 
     def test_envelopes(self):
         for capture in captures("envresp-", "env-"):
             skip = ("10mb", "clen-wrong", "-drip", "headers-server")
             if capture.is_whole and not any(word in capture.name for word in skip):
                 with self.subTest(capture.name):
-                    self.compare(capture, False)
+                    self.compare(capture)
 
     def test_forwarding(self):
         for capture in captures("fwdresp-", "fwd-"):
             if capture.is_whole:
                 with self.subTest(capture.name):
-                    self.compare(capture, True)
+                    self.compare(capture, enable_forwarding=True)
+
+    def test_proxying(self):
+        def same(request):
+            return re.sub(rb"(Host: 127.0.0.1:|nvocation-?Id: )[^\r]*", rb"\1", request, flags=re.IGNORECASE)
+        for capture in captures("prx"):
+            with self.subTest(capture.name):
+                fake = self.compare(capture, enable_forwarding=True, enable_proxying=True)
+                self.assertEqual([same(request) for request in fake.requests],
+                                 [same(request) for request in [capture.file("request")] if request])
+
+    def test_proxying_tries_again_until_there_is_an_answer(self):
+        def count(answer, client):
+            app = App(root=TESTS, functions=(Function.from_json("HttpEnv", _HELLO),), enable_proxying=True)
+            with fake_handler([answer]) as fake, Gateway(Host(app, fake), port=0) as gateway:
+                self.assertEqual(seen(talk(gateway.port, client))[0], 500)
+            return len(fake.requests)
+        get = b"GET /api/HttpEnv HTTP/1.1\r\nHost: h\r\n\r\n"
+        post = b"POST /api/HttpEnv HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+        self.assertEqual([count(b"", get), count(None, get), count(b"", post)], [40, 10, 1])
 
 
 HANDLER = r'''
@@ -806,6 +874,17 @@ class Invocations(unittest.TestCase):
             self.assertEqual((status, body, headers["X-Starts"]), (200, '"hello Ada"', "1"))
             self.assertEqual(self.call(gateway, "/api/hello")[0], 404, "GET is not among its methods")
 
+    def test_an_http_function_by_proxying(self):
+        description = {"defaultExecutablePath": sys.executable, "arguments": ["handler.py", ""]}
+        for host in ({"customHandler": {"description": description, "enableProxyingHttpRequest": True,
+                                        "enableForwardingHttpRequest": True}},
+                     {"customHandler": {"description": description}, "configurationProfile": "mcp-custom-handler",
+                      "extensions": {"http": {"routePrefix": "api"}}}):
+            with self.serving(AppFolder(host=host).add_http("hello", sample="x")) as gateway:
+                status, body, headers = self.call(gateway, "/api/hello", b"Ada")
+                self.assertEqual((status, body, headers["X-Starts"]), (200, '"hello Ada"', "1"))
+                self.assertEqual(self.report(gateway, "hello", b'{"input":"Eve"}')["http"]["body"], '"hello Eve"')
+
     def test_the_admin_endpoint(self):
         folder = AppFolder().add_queue("order").add_queue("fails").add_http("hello", route="{name:alpha}")
         with self.serving(folder) as gateway:
@@ -868,7 +947,15 @@ class Apps(unittest.TestCase):
         with AppFolder(host=host).add_http("beta").add_http("Alpha", route="a/{x?}").add_http("_c") as folder:
             app = App.load(folder.root)
         self.assertEqual([function.name for function in app.functions], ["_c", "Alpha", "beta"])
+        self.assertEqual((app.enable_proxying, app.warnings), (False, ()))
         self.assertEqual((app.function_timeout_s, app.route_prefix, app.functions[1].route.text), (150, "", "a/{x?}"))
+
+    def test_a_profile_implies_proxying(self):
+        host = {"configurationProfile": "mcp-custom-handler"}
+        with AppFolder(host=host).add_http("hello", route="x") as folder:
+            app = App.load(folder.root)
+        self.assertEqual((app.enable_proxying, app.route_prefix, app.functions[0].route.text), (True, "", "x"))
+        self.assertIn("not simulated", app.warnings[0])
 
 
 class Tool(unittest.TestCase):

@@ -15,6 +15,7 @@ from .forward import answer_to_client, build_forwarded_request
 from .gateway import Gateway
 from .handler_process import Handler, HandlerError
 from .host import Host
+from .proxy import build_proxied_head, proxied_answer
 from .routes import RouteTemplate, TemplateError, match_function
 from .wire import ConnectionPool, Response, WireError, build_request, read_response
 
@@ -22,6 +23,7 @@ __all__ = [
     "App", "AppError", "Binding", "ClientRequest", "ConnectionPool", "Function", "Gateway", "Handler",
     "HandlerError", "Host", "Line", "Outcome", "Response", "RouteTemplate", "SystemData", "TemplateError",
     "WireError", "answer_to_client", "blob_envelope", "build_envelope_request", "build_forwarded_request",
-    "build_invocation", "build_request", "decode_answer", "http_envelope", "manual_envelope", "match_function",
-    "message_envelope", "queue_envelope", "read_response", "retry_context", "timer_envelope",
+    "build_invocation", "build_proxied_head", "build_request", "decode_answer", "http_envelope", "manual_envelope",
+    "match_function", "message_envelope", "proxied_answer", "queue_envelope", "read_response", "retry_context",
+    "timer_envelope",
 ]

@@ -76,7 +76,7 @@ class Function:
 
     @property
     def is_http_in_and_out(self):
-        """Forwarding is for these only: one HTTP trigger, one HTTP output, nothing else."""
+        """Forwarding and proxying are for these only: one HTTP trigger, one HTTP output, nothing else."""
         return (self.is_http and len(self.inputs) == 1 and len(self.outputs) == 1
                 and self.outputs[0].type.lower() == "http")
 
@@ -93,6 +93,7 @@ class App:
     functions: tuple
     route_prefix: str = "api"
     enable_forwarding: bool = False
+    enable_proxying: bool = False  # wins over forwarding
     function_timeout_s: float | None = None
     initialization_timeout_s: float = 30.0
     executable: str = ""
@@ -145,15 +146,19 @@ def _host_settings(host):
     if not executable:
         raise ValueError("customHandler.description.defaultExecutablePath is empty")
     http = _member(_member(host, "extensions") or {}, "http") or {}
+    is_mcp = str(_member(host, "configurationProfile")).lower() == "mcp-custom-handler"
     prefix = _member(http, "routePrefix")
     errors_only = _member(description, "useStdErrorStreamForErrorsOnly")
     warnings = []
-    if _is_true(_member(handler, "enableProxyingHttpRequest")):
-        warnings.append("enableProxyingHttpRequest is not simulated: envelopes or forwarding are used instead")
+    if is_mcp or _member(_member(handler, "http") or {}, "routes"):
+        warnings.append("functions without a function.json are not simulated: neither customHandler.http.routes nor "
+                        "the route {*route} of a profile")
+    proxying = _member(handler, "enableProxyingHttpRequest")
     initialization = _member(handler, "initializationTimeout")
     return {
-        "route_prefix": "api" if prefix is None else str(prefix),
+        "route_prefix": ("" if is_mcp else "api") if prefix is None else str(prefix),
         "enable_forwarding": _is_true(_member(handler, "enableForwardingHttpRequest")),
+        "enable_proxying": is_mcp if proxying is None else _is_true(proxying),
         "function_timeout_s": _seconds(_member(host, "functionTimeout"), "functionTimeout"),
         "initialization_timeout_s": 30.0 if initialization is None
         else _seconds(initialization, "customHandler.initializationTimeout") or 30.0,

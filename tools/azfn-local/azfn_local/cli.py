@@ -69,7 +69,10 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     start = commands.add_parser("start", help="serve the app until Ctrl-C",
-                                description="Starts the handler and serves the app's functions until Ctrl-C.")
+                                description="Starts the handler and serves the app's functions until Ctrl-C. How "
+                                "HTTP functions are called follows customHandler in host.json: "
+                                "enableProxyingHttpRequest streams requests and answers, enableForwardingHttpRequest "
+                                "passes them whole, and without either of them they travel in envelopes.")
     start.add_argument("--port", type=int, default=7071, help="where to listen on 127.0.0.1 (7071; 0: a free one)")
     start.set_defaults(run=_start)
 

@@ -15,10 +15,10 @@ import threading
 import urllib.parse
 
 from . import json_text
-from .client_request import BadRequest, ClientRequest, decode_header_line
-from .http_head import HttpAnswer, standard_reason
+from .client_connection import ClientConnection, ClientGone
+from .client_request import BadRequest, ClientRequest
+from .http_head import HttpAnswer
 
-MAX_HEAD = 32768
 WAIT_HEADER = "x-azfn-local-wait"
 ERROR_HEADER = "x-azfn-local-error"
 
@@ -54,43 +54,53 @@ class Gateway:
 
     def _serve(self, connection):
         # a client that goes away ends its thread, no more
-        with connection, contextlib.suppress(OSError):
+        with connection, contextlib.suppress(OSError, ClientGone):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with connection.makefile("rb") as source, connection.makefile("wb") as sink:
-                while self._serve_one(source, sink):
-                    pass
+            client = ClientConnection(connection)
+            while self._serve_one(client):
+                pass
         self._connections.discard(connection)
 
-    def _serve_one(self, source, sink):
+    def _serve_one(self, client):
         """One request of a connection. False: the connection ends."""
         try:
-            request = _read_request(source, sink)
+            request = client.read_request()
+            if request is None:
+                return False
+            is_streamed = not _is_admin(request) and self.host.is_proxied(request)
+            if not is_streamed:
+                client.accept_body()
+                request.body = b"".join(client.body_pieces())
         except BadRequest as error:
             answer = HttpAnswer.error(error.status)
             answer.headers.append(("Connection", "close"))
-            _write_answer(sink, answer, "GET")
-            return False
-        if request is None:
+            client.send(answer)
             return False
         try:
-            answer = self._answer(request)
+            answer = self._answer(request, client if is_streamed else None)
         except BadRequest as error:
             answer = HttpAnswer.error(error.status)
-        is_last = request.version == "HTTP/1.0" or (request.header("Connection") or "").lower() == "close"
+        if client.has_begun:
+            return answer is not None and client.is_body_read and not client.is_last
+        is_last = client.is_last or not client.is_body_read
         if is_last and not answer.header("Connection"):
             answer.headers.append(("Connection", "close"))
         length = answer.header("Content-Length")
-        _write_answer(sink, answer, request.method)
+        client.send(answer)
         is_cut = length is not None and request.method != "HEAD" and length != str(len(answer.body))
         return not is_last and not is_cut and "close" not in (answer.header("Connection") or "").lower()
 
-    def _answer(self, request):
+    def _answer(self, request, client):
+        """The answer that is to be sent, or has been by a proxied function: then None says that it was cut."""
         path = request.path
         if path.lower().rstrip("/") == "/admin/functions" and request.method == "GET":
             return _json_answer([self._describe(function) for function in self.host.app.functions])
-        if path.lower().startswith("/admin/functions/"):
+        if _is_admin(request):
             return self._admin(request, urllib.parse.unquote(path[len("/admin/functions/"):].rstrip("/")))
-        outcome = self.host.invoke_http(request)
+        outcome = self.host.invoke_http(request, client)
+        if client and client.has_begun and not outcome.ok:
+            client.reset()
+            return None
         answer = outcome.http or HttpAnswer.error()
         if not outcome.ok and answer.status != 404:
             answer.headers.append((ERROR_HEADER, _header_text(outcome.error)))
@@ -135,6 +145,10 @@ class Gateway:
         return description
 
 
+def _is_admin(request):
+    return (request.path.lower() + "/").startswith("/admin/functions/")
+
+
 def sample_request(function, body):
     """(method, headers) to try an HTTP function with this body; bytes() for none."""
     allowed = function.methods or {"GET", "POST"}
@@ -175,68 +189,3 @@ def _header_text(text):
 def _json_answer(value):
     return HttpAnswer(200, "OK", [("Content-Type", "application/json; charset=utf-8")],
                       json.dumps(value, ensure_ascii=False, indent=1).encode())
-
-
-def _read_line(source, left):
-    line = source.readline(left + 1)
-    if len(line) > left:
-        raise BadRequest(431, "the head is too large")
-    return line
-
-
-def _read_request(source, sink):
-    """The next request of a connection, None at its end."""
-    try:
-        line = _read_line(source, MAX_HEAD)
-        while line in (b"\r\n", b"\n"):
-            line = _read_line(source, MAX_HEAD)
-        if not line:
-            return None
-        parts = line.rstrip(b"\r\n").split(b" ")
-        if len(parts) != 3 or parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
-            raise BadRequest(400, "bad request line")
-        headers, left = [], MAX_HEAD
-        while (line := _read_line(source, left)) not in (b"\r\n", b"\n"):
-            if not line:
-                return None
-            left -= len(line)
-            headers.append(decode_header_line(line.rstrip(b"\r\n")))
-        method, target, version = (part.decode("latin-1") for part in parts)
-        request = ClientRequest.from_parts(method, target, headers, b"", version)
-        if (request.is_chunked or request.has_body) and (request.header("Expect") or "").lower() == "100-continue":
-            sink.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            sink.flush()
-        request.body = _read_body(source, request)
-        return request
-    except (ConnectionError, ValueError) as error:
-        if isinstance(error, ValueError):
-            raise BadRequest(400, str(error)) from error
-        return None
-
-
-def _read_body(source, request):
-    if not request.is_chunked:
-        length = request.header("Content-Length") or "0"
-        if not length.isdigit():
-            raise BadRequest(400, "bad Content-Length")
-        body = source.read(int(length))
-        if len(body) < int(length):
-            raise ConnectionError("cut body")
-        return body
-    pieces = []
-    while size := int(_read_line(source, 1024).split(b";")[0], 16):
-        pieces.append(source.read(size))
-        source.readline(3)
-    while _read_line(source, MAX_HEAD) not in (b"\r\n", b"\n", b""):
-        pass
-    return b"".join(pieces)
-
-
-def _write_answer(sink, answer, method):
-    lines = [f"HTTP/1.1 {answer.status} {answer.reason or standard_reason(answer.status)}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers]
-    if answer.header("Content-Length") is None and answer.status not in (204, 304):
-        lines.append(f"Content-Length: {len(answer.body)}")
-    body = b"" if method == "HEAD" or answer.status in (204, 304) else answer.body
-    sink.write("\r\n".join(lines + ["", ""]).encode("latin-1") + body)
-    sink.flush()

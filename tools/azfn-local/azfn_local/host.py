@@ -1,4 +1,4 @@
-"""Runs invocations against a handler: envelope or forwarded, time limit, redirects, outcome.
+"""Runs invocations against a handler: envelope, forwarded or proxied, time limit, redirects, outcome.
 
     with Handler(app) as handler:
         host = Host(app, handler)
@@ -10,11 +10,14 @@ import urllib.parse
 import uuid
 
 from .answer import Outcome, decode_answer
+from .client_connection import ClientGone
+from .client_request import BadRequest
 from .envelope import (HOST_VERSION, USER_AGENT, build_envelope_request, build_invocation, http_envelope,
                        retry_context)
 from .forward import answer_to_client, build_forwarded_request
 from .handler_process import HandlerError
 from .http_head import CannotForward, HttpAnswer, sends_allowed
+from .proxy import Collector, proxy
 from .routes import match_function
 from .wire import WireError, build_request
 
@@ -30,11 +33,19 @@ class Host:
         self.framing = framing
         self._log = on_log or (lambda level, text: None)
 
-    def invoke_http(self, request):
-        """A client's request, through its route. Outcome with http set; 404 where no route takes it."""
+    def is_proxied(self, request):
+        """Whether invoke_http() wants a caller whose body it reads itself."""
+        function, _ = match_function(self.app.functions, request.method, request.path)
+        return bool(function) and self.app.enable_proxying and function.is_http_in_and_out
+
+    def invoke_http(self, request, caller=None):
+        """A client's request, through its route. Outcome with http set; 404 where no route takes it. With a caller
+        (see proxy.py) the answer of a proxied function goes to it as it comes, and http has its head alone."""
         function, params = match_function(self.app.functions, request.method, request.path)
         if function is None:
             return Outcome(ok=False, error="no route takes this request", http=HttpAnswer.error(404))
+        if self.app.enable_proxying and function.is_http_in_and_out:
+            return self._run(function, lambda invocation_id: self._proxy(caller or Collector(request), invocation_id))
         if self.app.enable_forwarding and function.is_http_in_and_out:
             return self._run(function, lambda invocation_id: self._forward(request, invocation_id))
         if not request.host:
@@ -65,7 +76,7 @@ class Host:
                           "starts it again")
                 self.handler.restart_after_timeout()
             outcome = Outcome.failure(reason, function.is_http)
-        except (CannotForward, HandlerError) as error:
+        except (CannotForward, ClientGone, HandlerError) as error:
             outcome = Outcome.failure(str(error), function.is_http)
         for line in outcome.logs:
             self._log("Information", f"{function.name}: {line}")
@@ -90,6 +101,12 @@ class Host:
                 if error.kind != "closed" or not sends_left:
                     raise
         return Outcome(http=answer_to_client(response, request.method))
+
+    def _proxy(self, caller, invocation_id):
+        try:
+            return Outcome(http=proxy(self.handler, caller, invocation_id, self.app.function_timeout_s))
+        except BadRequest as error:
+            return Outcome(ok=False, error=str(error), http=HttpAnswer.error(error.status))
 
     def _post(self, function, envelope, invocation_id):
         port = self.handler.port
