@@ -68,7 +68,8 @@ static struct azfn__http_refusal check_byte(struct azfn__http_chunk_guard *guard
 {
     bool is_line_end = c == '\r' || c == '\n';
     if (guard->is_after_cr != (c == '\n')) {
-        return azfn__http_refuse(400, c == '\n' ? "LF without CR in chunked framing" : "CR without LF in chunked framing");
+        return azfn__http_refuse(
+            400, c == '\n' ? "LF without CR in chunked framing" : "CR without LF in chunked framing");
     }
     guard->is_after_cr = c == '\r';
     if (!is_line_end) {

@@ -117,7 +117,7 @@ static void log_limit(struct azfn__http_server *server, struct azfn__http_server
     }
     int length = notice->skipped == 0
                      ? snprintf(text, sizeof(text), "%s", what)
-                     : snprintf(text, sizeof(text), "%s (%u times more since the last such line)", what, notice->skipped);
+                     : snprintf(text, sizeof(text), "%s (and %u times since the last such line)", what, notice->skipped);
     *notice = (struct azfn__http_server_notice){.next_ms = now + NOTICE_MS};
     azfn__dispatcher_log(server->dispatcher, NULL, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:connections",
                          azfn__span(text, length > 0 ? (size_t)length : 0));

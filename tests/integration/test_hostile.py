@@ -241,7 +241,8 @@ SERVED = {
                                        b"X-Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"hello"), b"hello"),
     "Connection names the length": (post(b"Connection: Content-Length\r\nContent-Length: 5\r\n", b"hello"), b"hello"),
     "an upgrade": (get(b"Upgrade: websocket\r\nConnection: Upgrade\r\n"), b""),
-    "an upgrade to HTTP/2": (get(b"Upgrade: h2c\r\nHTTP2-Settings: AAAA\r\nConnection: Upgrade, HTTP2-Settings\r\n"), b""),
+    "an upgrade to HTTP/2": (get(b"Upgrade: h2c\r\nHTTP2-Settings: AAAA\r\n"
+                                 b"Connection: Upgrade, HTTP2-Settings\r\n"), b""),
     "an upgrade with a body": (post(b"Upgrade: x\r\nConnection: Upgrade\r\nContent-Length: 5\r\n", b"hello"), b"hello"),
     "an expectation without a body": (get(b"Expect: 100-continue\r\n"), b""),
     "another expectation": (post(b"Expect: y 100-continue\r\nContent-Length: 5\r\n", b"hello"), b"hello"),

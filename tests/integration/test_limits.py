@@ -324,7 +324,8 @@ class Stalled(LimitsCase):
     def test_a_thousand_stalled_clients_disturb_nobody(self):
         raise_descriptor_limit()
         kinds = ([b"GET /api/Ht"] * 330 + [f"GET /api/HttpEnv HTTP/1.1\r\n{HOST}X: y".encode()] * 330
-                 + [f"POST /api/HttpEnv HTTP/1.1\r\n{HOST}Content-Length: 1000000\r\n\r\n".encode() + b"x" * 16000] * 320
+                 + [f"POST /api/HttpEnv HTTP/1.1\r\n{HOST}Content-Length: 1000000\r\n\r\n".encode()
+                    + b"x" * 16000] * 320
                  + [ask("big=4000000 reply")] * 20)
         with self.app({}) as handler:
             worker = Roles(handler.pid).worker

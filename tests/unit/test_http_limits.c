@@ -61,6 +61,16 @@ static void an_idle_connection_costs_at_most_a_kibibyte(void **state)
     clean_up(&fixture);
 }
 
+/* It ends the process where it can't make it larger. */
+static void libuv_has_its_table_of_descriptors_from_the_start(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    assert_true(fixture.loop.nwatchers > fixture.server.limits.connections);
+    clean_up(&fixture);
+}
+
 static void a_body_goes_on_as_long_as_enough_of_it_comes(void **state)
 {
     (void)state;
@@ -260,6 +270,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_connection_costs_at_most_a_kibibyte),
+        cmocka_unit_test(libuv_has_its_table_of_descriptors_from_the_start),
         cmocka_unit_test(a_body_goes_on_as_long_as_enough_of_it_comes),
         cmocka_unit_test(what_is_around_chunks_is_no_body),
         cmocka_unit_test(the_time_of_a_head_is_not_begun_again_by_its_bytes),

@@ -157,7 +157,8 @@ static void **take_all_memory(struct rlimit *out_usual)
     void **taken = NULL;
     void **piece;
     assert_int_equal(getrlimit(RLIMIT_DATA, out_usual), 0);
-    const struct rlimit none = {.rlim_cur = 4096, .rlim_max = out_usual->rlim_max}; /* the kernel takes 0 for no limit */
+    /* not 0, which the kernel takes for no limit at all */
+    const struct rlimit none = {.rlim_cur = 4096, .rlim_max = out_usual->rlim_max};
     assert_int_equal(setrlimit(RLIMIT_DATA, &none), 0);
     for (size_t count = 0; (piece = malloc(600)); count++) {
         assert_true(count < 100000);
