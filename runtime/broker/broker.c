@@ -237,6 +237,7 @@ static bool run_loop(struct broker *broker)
         return fault(broker, "can't make an event loop: %s", strerror(errno));
     }
     const struct azfn__supervisor_options options = {.loop = &broker->loop,
+                                                     .app = broker->config,
                                                      .launcher = &broker->launcher,
                                                      .log = &broker->log,
                                                      .listener = broker->listener,

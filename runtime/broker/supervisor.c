@@ -148,6 +148,9 @@ static void on_worker_ended(struct azfn__supervisor *supervisor, struct azfn__wo
         uv_timer_stop(&supervisor->ready_timer);
     }
     bool was_serving = supervisor->workers.serving == worker;
+    if (was_serving) {
+        azfn__loop_watch_turn_to(&supervisor->loop_watch, NULL);
+    }
     bool was_told = azfn__worker_set_remove(&supervisor->workers, worker);
     if (azfn__worker_set_has_killed(&supervisor->workers)) {
         uv_timer_start(&supervisor->loss_timer, on_loss_limit, AZFN__LOSS_LIMIT_MS, 0);
@@ -173,6 +176,9 @@ static void on_ready(struct azfn__supervisor *supervisor, struct azfn__worker_pr
         azfn__worker_set_hand_over(&supervisor->workers);
         azfn__log_sink_say(supervisor->options.log, AZFN_LOG_INFORMATION, NULL,
                            "the new worker serves; the one that it replaces finishes what it has in flight");
+    }
+    if (worker == supervisor->workers.serving && !worker->has_ended) {
+        azfn__loop_watch_turn_to(&supervisor->loop_watch, worker->flight_record);
     }
     if (!supervisor->was_ready) {
         supervisor->was_ready = true;
@@ -239,6 +245,14 @@ static void on_retirement_expired(struct azfn__worker_process *worker, const cha
     azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_shutdown:worker",
                        "the worker that was replaced is killed, since %s", reason);
     kill_worker(supervisor, worker);
+}
+
+static void on_blocked(void *user_data)
+{
+    struct azfn__supervisor *supervisor = user_data;
+    if (supervisor->workers.serving) {
+        kill_worker(supervisor, supervisor->workers.serving);
+    }
 }
 
 static void on_ready_limit(uv_timer_t *timer)
@@ -330,12 +344,18 @@ enum azfn_error azfn__supervisor_start(struct azfn__supervisor *supervisor,
                                                         .limit_ms = AZFN__DRAIN_LIMIT_MS,
                                                         .on_expired = on_retirement_expired,
                                                         .user_data = supervisor};
+    const struct azfn__loop_watch_options loop_watch = {.loop = options->loop,
+                                                        .config = options->app,
+                                                        .log = options->log,
+                                                        .on_blocked = on_blocked,
+                                                        .user_data = supervisor};
     *supervisor = (struct azfn__supervisor){.options = *options};
     if (uv_poll_init(options->loop, &supervisor->launcher_poll, options->launcher->fd) != 0 ||
         uv_timer_init(options->loop, &supervisor->drain_timer) != 0 ||
         uv_timer_init(options->loop, &supervisor->ready_timer) != 0 ||
         uv_timer_init(options->loop, &supervisor->loss_timer) != 0 ||
         azfn__restart_schedule_init(&supervisor->schedule, options->loop, start_worker, supervisor) != AZFN_OK ||
+        azfn__loop_watch_init(&supervisor->loop_watch, &loop_watch) != AZFN_OK ||
         azfn__retirement_init(&supervisor->workers.retirement, &retirement) != AZFN_OK) {
         return AZFN_ERROR_SYSTEM;
     }

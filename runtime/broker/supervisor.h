@@ -2,12 +2,14 @@
  * Keeps one worker running. One that died before it was ready is tried again, five times in a row at the
  * most: then it is a fault of the configuration. One that died after it was ready is replaced without
  * end, after growing waits: otherwise one poisonous message would be an off switch for the whole app. One that
- * asks for it is replaced after the same waits, while it serves: it ends when the other one is ready. */
+ * asks for it is replaced after the same waits, while it serves: it ends when the other one is ready. One whose loop
+ * is blocked is killed. */
 #ifndef AZFN_BROKER_SUPERVISOR_H
 #define AZFN_BROKER_SUPERVISOR_H
 
 #include "broker/launcher.h"
 #include "broker/log_sink.h"
+#include "broker/loop_watch.h"
 #include "broker/restart_schedule.h"
 #include "broker/worker_set.h"
 
@@ -24,6 +26,7 @@ typedef void azfn__on_supervisor_end_fn(int exit_code, void *user_data);
 
 struct azfn__supervisor_options {
     uv_loop_t *loop;                    /* Required. */
+    const struct azfn__config *app;     /* Required. Must outlive the supervisor. */
     struct azfn__launcher *launcher;    /* Required. It has become the worker's user. */
     struct azfn__log_sink *log;         /* Required. */
     int listener;                       /* Required. Bound; stays the caller's. */
@@ -37,6 +40,7 @@ struct azfn__supervisor {
     struct azfn__supervisor_options options;
     struct azfn__worker_set workers;
     struct azfn__restart_schedule schedule;
+    struct azfn__loop_watch loop_watch; /* of the worker that serves */
     uv_poll_t launcher_poll;
     uv_timer_t drain_timer;
     uv_timer_t ready_timer; /* while a worker has to become ready */

@@ -1,0 +1,89 @@
+#include "broker/loop_watch.h"
+
+#include "base/span.h"
+
+#include <stdio.h>
+
+enum azfn_error azfn__loop_watch_init(struct azfn__loop_watch *watch, const struct azfn__loop_watch_options *options)
+{
+    *watch = (struct azfn__loop_watch){.options = *options};
+    watch->timer.data = watch;
+    return uv_timer_init(options->loop, &watch->timer) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct azfn__loop_watch *watch = timer->data;
+    azfn__loop_watch_look(watch, uv_now(watch->options.loop));
+}
+
+void azfn__loop_watch_turn_to(struct azfn__loop_watch *watch, const struct azfn__flight_record *record)
+{
+    watch->record = record;
+    watch->was_running = false;
+    if (record) {
+        uv_timer_start(&watch->timer, on_timer, AZFN__LOOP_WATCH_INTERVAL_MS, AZFN__LOOP_WATCH_INTERVAL_MS);
+    } else {
+        uv_timer_stop(&watch->timer);
+    }
+}
+
+/* A name that is none of ours gets the longest time of all. */
+static uint32_t timeout_of(const struct azfn__config *config, struct azfn_span name)
+{
+    const struct azfn__config_function *function = azfn__config_find(config, name);
+    uint32_t longest_ms = 0;
+    for (size_t i = 0; !function && i < config->function_count; i++) {
+        longest_ms = config->functions[i].timeout_ms > longest_ms ? config->functions[i].timeout_ms : longest_ms;
+    }
+    return function ? function->timeout_ms : longest_ms;
+}
+
+AZFN_PRINTF(5, 6)
+static void tell(struct azfn__loop_watch *watch, enum azfn_log_level level, const char *event,
+                 const struct azfn__flight_slot *copy, const char *format, ...)
+{
+    char text[192];
+    struct azfn__log_entry entry = {
+        .level = level, .origin = AZFN__ORIGIN_BROKER, .event = azfn_span_of(event)};
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    azfn__flight_record_read(copy, &entry.function, &entry.invocation_id);
+    entry.description = azfn__span(text, length > 0 ? (size_t)length : 0);
+    azfn__log_sink_write(watch->options.log, entry);
+}
+
+void azfn__loop_watch_look(struct azfn__loop_watch *watch, uint64_t now_ms)
+{
+    const struct azfn__flight_slot copy = watch->record->loop; /* the worker may write to it at any time */
+    struct azfn_span function;
+    struct azfn_span invocation_id;
+    azfn__flight_record_read(&copy, &function, &invocation_id);
+    bool is_running = function.length > 0;
+    if (!is_running || !watch->was_running || copy.calls != watch->calls) {
+        watch->was_running = is_running;
+        watch->calls = copy.calls;
+        watch->since_ms = now_ms;
+        watch->is_told = false;
+        return;
+    }
+    uint64_t blocked_ms = now_ms - watch->since_ms;
+    unsigned blocked_s = (unsigned)((blocked_ms + 500) / 1000);
+    if (!watch->is_told) {
+        watch->is_told = true;
+        tell(watch, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:loop", &copy,
+             "the worker says it runs the function named here, which blocks the loop since about %u s: nothing else "
+             "is served meanwhile",
+             blocked_s);
+    }
+    if (blocked_ms >= (uint64_t)timeout_of(watch->options.config, function) + AZFN__LOOP_WATCH_GRACE_MS) {
+        tell(watch, AZFN_LOG_ERROR, "sys_crash:worker", &copy,
+             "the worker is killed, since its loop is blocked for about %u s, beyond the timeoutMs of the function "
+             "that it says it runs",
+             blocked_s);
+        azfn__loop_watch_turn_to(watch, NULL);
+        watch->options.on_blocked(watch->options.user_data);
+    }
+}
