@@ -48,8 +48,8 @@ static void on_thread_start(uv_work_t *work)
 
 static void on_thread_started(uv_work_t *work, int status)
 {
+    (void)work;
     (void)status;
-    give_job_back(work->data);
 }
 
 static enum azfn_error make_threads(struct azfn__blocking_pool *pool)
@@ -72,12 +72,11 @@ enum azfn_error azfn__blocking_pool_start(struct azfn__blocking_pool *pool, stru
                                           const struct azfn__blocking_pool_options *options)
 {
     *pool = (struct azfn__blocking_pool){.dispatcher = dispatcher, .options = *options};
-    pool->options.threads = options->threads ? options->threads : AZFN__BLOCKING_THREADS;
-    pool->options.queue = options->queue ? options->queue : AZFN__BLOCKING_QUEUE;
     if (pool->options.threads > AZFN__FLIGHT_RECORD_THREADS) {
         pool->options.threads = AZFN__FLIGHT_RECORD_THREADS;
     }
-    size_t job_count = (size_t)pool->options.threads + pool->options.queue;
+    /* those that start the threads are not used again: the loop learns of their end at some later time */
+    size_t job_count = 2 * (size_t)pool->options.threads + pool->options.queue;
     pool->jobs = calloc(job_count, sizeof(*pool->jobs));
     if (!pool->jobs) {
         return AZFN_ERROR_NO_MEMORY;

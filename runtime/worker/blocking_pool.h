@@ -10,12 +10,9 @@
 
 #include <azfn.h>
 
-#define AZFN__BLOCKING_THREADS 4
-#define AZFN__BLOCKING_QUEUE 256
-
 struct azfn__blocking_pool_options {
-    uint32_t threads; /* Optional; 0 means AZFN__BLOCKING_THREADS. AZFN__FLIGHT_RECORD_THREADS at the most. */
-    uint32_t queue;   /* Optional; 0 means AZFN__BLOCKING_QUEUE. Invocations that wait for a thread. */
+    uint32_t threads; /* Required. At least 1, AZFN__FLIGHT_RECORD_THREADS at the most. */
+    uint32_t queue;   /* Required. Invocations that may wait for a thread; 0 for none. */
     /* Optional. Half of the threads are lost: the process should be replaced. reason is valid during the call. */
     void (*on_worn_out)(struct azfn_span reason, void *user_data);
     void *user_data;
@@ -24,7 +21,7 @@ struct azfn__blocking_pool_options {
 struct azfn__blocking_pool {
     struct azfn__dispatcher *dispatcher;
     struct azfn__blocking_pool_options options;
-    struct azfn__blocking_job *jobs; /* one for each thread and each place in the queue */
+    struct azfn__blocking_job *jobs; /* one for each thread and each place in the queue, and one to start each thread */
     struct azfn__blocking_job *free; /* NULL: all are taken */
     uv_barrier_t start;
     uint32_t lost;

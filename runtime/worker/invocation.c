@@ -33,6 +33,9 @@ struct azfn_invocation *azfn__invocation_handle(const struct azfn__invocation *i
 
 struct azfn__invocation *azfn__invocation_of(const struct azfn_invocation *handle)
 {
+    if (!handle) {
+        return NULL;
+    }
     uintptr_t value = (uintptr_t)handle;
     uintptr_t address = value & (((uintptr_t)1 << GENERATION_SHIFT) - 1);
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
