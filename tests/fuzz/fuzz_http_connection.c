@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #define CLIENTS 4
@@ -34,15 +35,48 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* libuv's too: what a connection can send at once is little, so that small answers have to wait for the client. */
+/* The C library's calls, libuv's too. What a connection of the server's can send at once is little, so that answers
+ * have to wait for their client; and less where the program says so, down to single bytes. */
+static struct {
+    bool is_limited[1024]; /* by descriptor */
+    size_t max_bytes;      /* 0: no limit */
+} socket_writes;
+
 int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 {
     const int bytes = 4096;
     int accepted = (int)syscall(SYS_accept4, fd, address, length, flags);
     if (accepted >= 0) {
         CHECK(setsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) == 0);
+        CHECK(accepted < 1024);
+        socket_writes.is_limited[accepted] = true;
     }
     return accepted;
+}
+
+static bool is_limited(int fd, size_t length)
+{
+    return fd >= 0 && fd < 1024 && socket_writes.is_limited[fd] && socket_writes.max_bytes > 0 &&
+           length > socket_writes.max_bytes;
+}
+
+ssize_t write(int fd, const void *data, size_t length)
+{
+    return (ssize_t)syscall(SYS_write, fd, data, is_limited(fd, length) ? socket_writes.max_bytes : length);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    char first[256];
+    size_t length = 0;
+    for (int i = 0; i < count && length < sizeof(first); i++) {
+        size_t room = sizeof(first) - length;
+        size_t taken = parts[i].iov_len < room ? parts[i].iov_len : room;
+        memcpy(first + length, parts[i].iov_base, taken);
+        length += taken;
+    }
+    return is_limited(fd, length) ? (ssize_t)syscall(SYS_write, fd, first, socket_writes.max_bytes)
+                                  : (ssize_t)syscall(SYS_writev, fd, parts, count);
 }
 
 struct client {
@@ -416,6 +450,8 @@ static void step(struct world *world, struct input *input)
     default:
         if (code >> 4 == 15) {
             azfn__http_server_drain(&world->server, on_accepted, on_drained, world);
+        } else if (code >> 4 >= 8) {
+            socket_writes.max_bytes = (size_t)1 << ((code >> 4) - 8); /* 1 to 64 */
         } else {
             world->is_broker_slow = (code >> 4 & 1) != 0;
         }
@@ -464,6 +500,7 @@ static void check_nothing_is_left(struct world *world)
 static void finish(struct world *world)
 {
     world->is_broker_slow = false;
+    socket_writes.max_bytes = 0;
     for (size_t i = 0; i < CLIENTS; i++) {
         world->clients[i].is_reading = true;
     }
