@@ -1,5 +1,8 @@
-/* Any body as an envelope: what is read from it stays inside, and an answer made of its parts is JSON. */
+/* Any body as an envelope: what is read from it is what a second look finds, and stays inside; an answer made of its
+ * parts is JSON. */
 #include "base/json_scan.h"
+#include "base/span.h"
+#include "fuzz/check.h"
 #include "worker/envelope.h"
 
 #include <stdlib.h>
@@ -32,6 +35,28 @@ static void answer(struct azfn_span text, struct azfn_span json)
     azfn__buffer_clean_up(&out);
 }
 
+static bool is_same(struct azfn_span a, struct azfn_span b)
+{
+    return a.data == b.data && a.length == b.length;
+}
+
+/* What was found in one pass is what a walk from the top finds, member by member. */
+static void check_members(struct azfn_span body, const struct azfn__envelope *envelope)
+{
+    struct azfn_span data = azfn__json_member(body, AZFN__SPAN("Data"));
+    struct azfn_span metadata = azfn__json_member(body, AZFN__SPAN("Metadata"));
+    struct azfn_span trigger = azfn__json_member(data, bindings[0].name);
+    bool has_metadata = azfn__json_type_of(metadata) == AZFN__JSON_OBJECT;
+    CHECK(is_same(envelope->data, data) && is_same(envelope->trigger, trigger));
+    CHECK(is_same(envelope->metadata, has_metadata ? metadata : azfn__absent()));
+    CHECK(is_same(envelope->url, azfn__json_member(trigger, AZFN__SPAN("Url"))));
+    CHECK(is_same(envelope->method, azfn__json_member(trigger, AZFN__SPAN("Method"))));
+    CHECK(is_same(envelope->query, azfn__json_member(trigger, AZFN__SPAN("Query"))));
+    CHECK(is_same(envelope->headers, azfn__json_member(trigger, AZFN__SPAN("Headers"))));
+    CHECK(is_same(envelope->params, azfn__json_member(trigger, AZFN__SPAN("Params"))));
+    CHECK(is_same(envelope->body, azfn__json_member(trigger, AZFN__SPAN("Body"))));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -43,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (azfn__envelope_read(body, bindings[0].name, &envelope, &offset) != AZFN_OK) {
         return 0;
     }
+    check_members(body, &envelope);
     azfn__arena_init(&arena, (size_t)16 << 20);
     const struct azfn_span values[] = {envelope.trigger, envelope.url,    envelope.method, envelope.query,
                                        envelope.headers, envelope.params, envelope.body,   envelope.metadata};
