@@ -135,11 +135,14 @@ static struct azfn__config *make_config(bool is_forwarding)
                                        "\"now\":{\"maxBodyBytes\":1000},\"hold\":{\"maxConcurrent\":2}}}")},
         {LITERAL("bad/function.json"), LITERAL(HTTP(""))},
         {LITERAL("big/function.json"), LITERAL(HTTP(""))},
+        {LITERAL("eat/function.json"), LITERAL(HTTP(""))},
         {LITERAL("hold/function.json"), LITERAL(HTTP(""))},
         {LITERAL("later/function.json"), LITERAL(HTTP(""))},
         {LITERAL("msg/function.json"), LITERAL(QUEUE)},
         {LITERAL("mute/function.json"), LITERAL(QUEUE)},
         {LITERAL("never/function.json"), LITERAL(HTTP(""))},
+        {LITERAL("pipe/function.json"), LITERAL(HTTP(""))},
+        {LITERAL("pour/function.json"), LITERAL(HTTP(""))},
         {LITERAL("now/function.json"), LITERAL(HTTP(",\"methods\":[\"get\",\"head\",\"post\"]"))},
         {LITERAL("stop/function.json"), LITERAL(HTTP(""))},
         {LITERAL("twice/function.json"), LITERAL(HTTP(""))},
@@ -357,7 +360,7 @@ static void send_usual(struct client *client, unsigned choice)
     char text[128];
     const char *const methods[] = {"GET", "HEAD", "POST", "OPTIONS"};
     int length = snprintf(text, sizeof(text), "%s /api/%s%s HTTP/1.1\r\nHost: h\r\n%s\r\n", methods[choice >> 5 & 3],
-                          functions[choice % 16 % FUNCTION_COUNT].name, choice & 0x10 ? "?a=%41+b&a=c" : "",
+                          functions[choice % 16 % FUNCTION_COUNT].name, choice & 0x10 ? "?a=%41+b&a=c&cut" : "",
                           choice & 0x80 ? "Connection: close\r\n" : "");
     send_bytes(client, text, (size_t)length);
 }

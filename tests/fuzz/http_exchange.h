@@ -18,9 +18,22 @@ struct exchange_answer {
     bool is_chunked;
     bool is_last; /* Connection: close */
     struct azfn_span mark; /* X-Is */
+    bool is_echo;          /* X-Echo: its body is the request's */
+    bool may_be_cut;       /* X-Cut: its function does not end it */
     struct azfn_span body; /* with its framing where it is chunked */
+    uint64_t body_sum;     /* of its content */
     bool is_cut;  /* more of it has yet to come */
 };
+
+#define EMPTY_SUM UINT64_C(14695981039346656037)
+
+static inline uint64_t sum_of(uint64_t sum, struct azfn_span bytes)
+{
+    for (size_t i = 0; i < bytes.length; i++) {
+        sum = (sum ^ (unsigned char)bytes.data[i]) * UINT64_C(1099511628211);
+    }
+    return sum;
+}
 
 /* Without its CR LF. False: there is no whole line. */
 static inline bool take_line(struct azfn_span *rest, struct azfn_span *out_line)
@@ -67,11 +80,15 @@ static inline void read_field(struct exchange_answer *answer, struct azfn_span l
         CHECK(answer->is_last || azfn_span_equals(value, "keep-alive"));
     } else if (azfn__span_equal_ignore_case(name, AZFN__SPAN("X-Is"))) {
         answer->mark = value;
+    } else if (azfn__span_equal_ignore_case(name, AZFN__SPAN("X-Echo"))) {
+        answer->is_echo = true;
+    } else if (azfn__span_equal_ignore_case(name, AZFN__SPAN("X-Cut"))) {
+        answer->may_be_cut = true;
     }
 }
 
 /* False: the body is not whole. */
-static inline bool skip_chunks(struct azfn_span *rest)
+static inline bool skip_chunks(struct azfn_span *rest, uint64_t *sum)
 {
     struct azfn_span line;
     while (take_line(rest, &line)) {
@@ -87,6 +104,7 @@ static inline bool skip_chunks(struct azfn_span *rest)
         if (rest->length < size + 2) {
             return false;
         }
+        *sum = sum_of(*sum, azfn__span(rest->data, size));
         *rest = azfn__span_from(*rest, size);
         CHECK(take_line(rest, &line) && line.length == 0);
         if (size == 0) {
@@ -100,7 +118,7 @@ static inline bool skip_chunks(struct azfn_span *rest)
 static inline bool take_answer(struct azfn_span *rest, bool is_head_request, struct exchange_answer *out_answer)
 {
     struct azfn_span line;
-    *out_answer = (struct exchange_answer){.content_length = NO_LENGTH};
+    *out_answer = (struct exchange_answer){.content_length = NO_LENGTH, .body_sum = EMPTY_SUM};
     if (rest->length == 0) {
         return false;
     }
@@ -124,7 +142,7 @@ static inline bool take_answer(struct azfn_span *rest, bool is_head_request, str
         return true;
     }
     if (out_answer->is_chunked) {
-        out_answer->is_cut = !skip_chunks(rest);
+        out_answer->is_cut = !skip_chunks(rest, &out_answer->body_sum);
         out_answer->body.length = (size_t)(rest->data - out_answer->body.data);
         return true;
     }
@@ -136,22 +154,21 @@ static inline bool take_answer(struct azfn_span *rest, bool is_head_request, str
         out_answer->is_cut = has_length;
     }
     out_answer->body.length = length;
+    out_answer->body_sum = sum_of(EMPTY_SUM, out_answer->body);
     *rest = azfn__span_from(*rest, length);
     return true;
 }
 
-/* What a function marks its answer with, and the client finds again: of the request as it was on the wire. */
+/* What a function marks its answer with, and the client finds again: of the request's head as it was on the wire. */
 static inline uint64_t mark_of(const struct azfn__http_request *request)
 {
-    uint64_t mark = UINT64_C(14695981039346656037);
-    const struct azfn_span parts[] = {request->method_name, request->target, request->body};
-    for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
-        for (size_t i = 0; i < parts[k].length; i++) {
-            mark = (mark ^ (unsigned char)parts[k].data[i]) * UINT64_C(1099511628211);
-        }
-        mark = (mark ^ 0xff) * UINT64_C(1099511628211);
-    }
-    return mark;
+    return sum_of(sum_of(sum_of(EMPTY_SUM, request->method_name), AZFN__SPAN(" ")), request->target);
+}
+
+/* Functions that are called before the body is there. */
+static inline bool streams_body(const struct azfn__http_request *request)
+{
+    return azfn_span_equals(request->path, "/api/eat") || azfn_span_equals(request->path, "/api/pipe");
 }
 
 static inline void check_mark(const struct azfn__http_request *request, const struct exchange_answer *answer)
@@ -206,6 +223,13 @@ static inline bool check_exchange(struct azfn__http_parser *parser, const struct
         CHECK(!has_answer);
         return false;
     }
+    if (has_answer && answer.may_be_cut && (answer.is_cut || is_head_request)) {
+        return false; /* a cut answer to HEAD is whole to the eye, and the connection ends all the same */
+    }
+    if (has_head && state != AZFN__HTTP_COMPLETE && streams_body(request)) {
+        CHECK(received->length == 0); /* the function may answer what it likes to half a body, and it is the last */
+        return false;
+    }
     if (!has_answer || answer.is_cut) {
         CHECK(!rules->is_final || rules->is_disturbed || (state == AZFN__HTTP_NEED_MORE && !has_answer));
         return false;
@@ -217,6 +241,7 @@ static inline bool check_exchange(struct azfn__http_parser *parser, const struct
         CHECK(state == AZFN__HTTP_REFUSED || has_head || (answer.status == 408 && rules->is_disturbed));
     } else {
         CHECK(request->is_keep_alive || answer.is_last);
+        CHECK(!answer.is_echo || is_head_request || answer.body_sum == sum_of(EMPTY_SUM, request->body));
         check_mark(request, &answer);
     }
     CHECK(!answer.is_last || received->length == 0);

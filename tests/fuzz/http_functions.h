@@ -44,6 +44,7 @@ static inline void reply(struct azfn_invocation *invocation, struct azfn_span bo
 static inline void now(struct azfn_invocation *invocation, void *user_data)
 {
     (void)user_data;
+    (void)azfn_http_set_header(invocation, "X-Echo", AZFN__SPAN("1"));
     reply(invocation, azfn_http_body(invocation));
 }
 
@@ -154,6 +155,139 @@ static inline void view(struct azfn_invocation *invocation, void *user_data)
     keep_stale(invocation);
 }
 
+/* --- Bodies and answers in pieces. --- */
+
+struct piping {
+    struct azfn_span piece; /* that could not be written yet */
+    bool is_last;
+    bool is_begun;
+};
+
+static inline void pipe_piece(struct azfn_invocation *invocation, void *user_data);
+
+static inline void on_pipe_body(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece,
+                                bool is_last, void *user_data)
+{
+    struct piping *piping = user_data;
+    char *copy = error == AZFN_OK ? azfn_alloc(invocation, piece.length + 1) : NULL;
+    if (!copy) {
+        azfn_fail(invocation, "the body broke");
+        return;
+    }
+    memcpy(copy, piece.length > 0 ? piece.data : "", piece.length);
+    piping->piece = azfn__span(copy, piece.length);
+    piping->is_last = is_last;
+    pipe_piece(invocation, piping);
+}
+
+static inline void pipe_piece(struct azfn_invocation *invocation, void *user_data)
+{
+    struct piping *piping = user_data;
+    switch (azfn_http_write(invocation, piping->piece)) {
+    case AZFN_OK:
+        if (piping->is_last) {
+            (void)azfn_http_end(invocation);
+            keep_stale(invocation);
+        } else {
+            CHECK(azfn_http_read_body(invocation, on_pipe_body, piping) == AZFN_OK);
+            CHECK(azfn_http_read_body(invocation, on_pipe_body, piping) == AZFN_ERROR_STATE);
+        }
+        break;
+    case AZFN_ERROR_UNAVAILABLE:
+        CHECK(azfn_http_on_writable(invocation, pipe_piece, piping) == AZFN_OK);
+        break;
+    default:
+        azfn_fail(invocation, "the caller has gone");
+        break;
+    }
+}
+
+/* Everything goes out as it comes in. */
+static inline void pipe_through(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    struct piping *piping = azfn_alloc(invocation, sizeof(*piping));
+    CHECK(piping != NULL);
+    *piping = (struct piping){.is_last = false};
+    set_mark(invocation);
+    (void)azfn_http_set_header(invocation, "X-Echo", AZFN__SPAN("1"));
+    (void)azfn_http_set_header(invocation, "X-Cut", AZFN__SPAN("1"));
+    if (azfn_http_begin(invocation, 200, NULL) != AZFN_OK) {
+        azfn_fail(invocation, "no answer");
+        return;
+    }
+    CHECK(azfn_http_read_body(invocation, on_pipe_body, piping) == AZFN_OK);
+}
+
+/* Reads all of it, says what it was. */
+static inline void on_eat_body(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece,
+                               bool is_last, void *user_data)
+{
+    struct azfn_span *whole = user_data;
+    char *copy = azfn_alloc(invocation, whole->length + piece.length + 1);
+    if (!copy || error != AZFN_OK) {
+        (void)azfn_http_reply(invocation, 400, NULL, azfn_span_of(azfn_error_text(error)));
+        keep_stale(invocation);
+        return;
+    }
+    memcpy(copy, whole->length > 0 ? whole->data : "", whole->length);
+    memcpy(copy + whole->length, piece.length > 0 ? piece.data : "", piece.length);
+    *whole = azfn__span(copy, whole->length + piece.length);
+    if (is_last) {
+        CHECK(azfn_http_read_body(invocation, on_eat_body, whole) == AZFN_ERROR_STATE);
+        (void)azfn_http_set_header(invocation, "X-Echo", AZFN__SPAN("1"));
+        reply(invocation, *whole);
+    } else {
+        CHECK(azfn_http_read_body(invocation, on_eat_body, whole) == AZFN_OK);
+    }
+}
+
+static inline void eat(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    struct azfn_span *whole = azfn_alloc(invocation, sizeof(*whole));
+    CHECK(whole != NULL);
+    *whole = azfn__span("", 0);
+    CHECK(azfn_http_read_body(invocation, on_eat_body, whole) == AZFN_OK);
+}
+
+/* More than a socket takes, with waits in between; with ?cut it ends in the middle. */
+static inline void pour_more(struct azfn_invocation *invocation, void *user_data)
+{
+    uintptr_t pieces = (uintptr_t)user_data;
+    for (; pieces < 12; pieces++) {
+        enum azfn_error error = azfn_http_write(invocation, azfn__span(functions_state.big, 1 + pieces * 301));
+        if (error == AZFN_ERROR_UNAVAILABLE) {
+            CHECK(azfn_http_on_writable(invocation, pour_more, (void *)pieces) == AZFN_OK); /* NOLINT */
+            return;
+        }
+        if (error != AZFN_OK || (pieces == 6 && azfn_span_is_present(azfn_http_query(invocation, "cut")))) {
+            azfn_fail(invocation, "cut");
+            return;
+        }
+        if (pieces % 4 == 3 &&
+            azfn_delay(invocation, 1, pour_more, (void *)(pieces + 1)) == AZFN_OK) { /* NOLINT */
+            return;
+        }
+    }
+    (void)azfn_http_end(invocation);
+    keep_stale(invocation);
+}
+
+static inline void pour(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    set_mark(invocation);
+    if (azfn_span_is_present(azfn_http_query(invocation, "cut"))) {
+        (void)azfn_http_set_header(invocation, "X-Cut", AZFN__SPAN("1"));
+    }
+    if (azfn_http_begin(invocation, 200, "text/event-stream") != AZFN_OK) {
+        azfn_fail(invocation, "no answer");
+        return;
+    }
+    pour_more(invocation, NULL);
+}
+
 static inline void message(struct azfn_invocation *invocation, void *user_data)
 {
     (void)user_data;
@@ -174,7 +308,9 @@ static const struct azfn_function functions[] = {
     {.name = "bad", .handler = bad},     {.name = "big", .handler = big},     {.name = "hold", .handler = hold},
     {.name = "later", .handler = later}, {.name = "msg", .handler = message}, {.name = "mute", .handler = never},
     {.name = "never", .handler = never}, {.name = "now", .handler = now},     {.name = "stop", .handler = stop},
-    {.name = "twice", .handler = twice}, {.name = "view", .handler = view},
+    {.name = "twice", .handler = twice}, {.name = "view", .handler = view},   {.name = "pour", .handler = pour},
+    {.name = "eat", .handler = eat, .streams_body = true},
+    {.name = "pipe", .handler = pipe_through, .streams_body = true},
 };
 #define FUNCTION_COUNT (sizeof(functions) / sizeof(functions[0]))
 
