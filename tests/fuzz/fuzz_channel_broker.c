@@ -1,11 +1,13 @@
 /* fuzz/fuzz_channel_broker.c
  * What a worker in an attacker's hands can do to the broker: any bytes on the channel, on stdout and on stderr, in any
- * pieces, with a real supervisor behind them and this file in the launcher's place. Everything that reaches the
- * host's pipes has to be a whole line of JSON that is marked as the worker's, and no Error may look like a Warning. */
+ * pieces, with this file in the places of launcher and supervisor. Frames come out as they were cut by hand, a
+ * worker is lost once, and everything that reaches the host's pipes has to be a whole line of JSON; no Error may look
+ * like a Warning. */
 #include "base/json_scan.h"
 #include "base/span.h"
+#include "broker/death_report.h"
 #include "broker/launcher_process.h"
-#include "broker/supervisor.h"
+#include "broker/worker_process.h"
 #include "fuzz/check.h"
 #include "fuzz/virtual_clock.h"
 
@@ -13,7 +15,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #define PID 4711
 #define LINES_BYTES ((size_t)1 << 20)
@@ -29,31 +30,33 @@ static struct {
     size_t worker_end_count;
     struct azfn__log_sink log;
     int lines[2]; /* what the host would read of stdout and stderr */
-    struct azfn__supervisor supervisor;
-    bool has_ended;
-    unsigned first_ready;
+    struct azfn__worker_process *worker;
+    unsigned losses;
+    size_t frames;   /* other than log lines */
 } world;
 
-static void on_end(int exit_code, void *user_data)
+static void on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
 {
-    (void)exit_code;
     (void)user_data;
-    world.has_ended = true;
+    CHECK(worker == world.worker && frame->type != AZFN__FRAME_LOG && world.losses == 0);
+    CHECK(frame->payload.length <= AZFN__FRAME_MAX_PAYLOAD_BYTES);
+    world.frames++;
+    if (frame->type == AZFN__FRAME_FAULT) {
+        azfn__log_sink_write(&world.log, (struct azfn__log_entry){.level = AZFN_LOG_ERROR,
+                                                                  .origin = AZFN__ORIGIN_WORKER,
+                                                                  .event = AZFN__SPAN("sys_crash:worker"),
+                                                                  .description = frame->payload});
+    }
 }
 
-static void on_first_ready(void *user_data)
+static void on_lost(struct azfn__worker_process *worker, const char *reason, void *user_data)
 {
     (void)user_data;
-    world.first_ready++;
+    CHECK(worker == world.worker && reason && reason[0]);
+    world.losses++;
 }
 
 /* --- The launcher's part. --- */
-
-static void report(enum azfn__launcher_report_kind kind, int value)
-{
-    const struct azfn__launcher_report report = {.kind = kind, .pid = PID, .value = value};
-    CHECK(send(world.launcher_end, &report, sizeof(report), MSG_NOSIGNAL) == (ssize_t)sizeof(report));
-}
 
 static void drop_worker_ends(void)
 {
@@ -85,18 +88,6 @@ static bool take_command(struct azfn__launcher_command *out_command)
     return true;
 }
 
-/* Whether a kill was among them. */
-static bool take_commands(void)
-{
-    struct azfn__launcher_command command;
-    bool is_kill = false;
-    while (take_command(&command)) {
-        is_kill = is_kill || command.kind == AZFN__LAUNCHER_KILL;
-        CHECK(command.kind != AZFN__LAUNCHER_KILL || command.value == PID);
-    }
-    return is_kill;
-}
-
 static void turn(void)
 {
     uv_run(&world.loop, UV_RUN_NOWAIT);
@@ -119,22 +110,25 @@ static void make_world(void)
     world.is_made = true;
 }
 
-static void start_supervisor(void)
+static void start_worker(void)
 {
-    const struct azfn__supervisor_options options = {.loop = &world.loop,
-                                                     .launcher = &world.launcher,
-                                                     .log = &world.log,
-                                                     .listener = world.launcher_end,
-                                                     .config = world.launcher_end,
-                                                     .on_end = on_end,
-                                                     .on_first_ready = on_first_ready};
-    world.has_ended = false;
-    world.first_ready = 0;
-    CHECK(azfn__supervisor_start(&world.supervisor, &options) == AZFN_OK);
-    CHECK(!take_commands());
-    report(AZFN__LAUNCHER_STARTED, 0);
+    const struct azfn__worker_process_callbacks callbacks = {.on_frame = on_frame, .on_lost = on_lost};
+    struct azfn__launcher_command command;
+    CHECK(azfn__worker_process_start(&world.loop, &world.launcher, &world.log, world.launcher_end, world.launcher_end,
+                                     &callbacks, &world.worker) == AZFN_OK);
+    CHECK(take_command(&command) && command.kind == AZFN__LAUNCHER_START);
+    CHECK(world.worker_end_count == AZFN__WORKER_PASSED_DESCRIPTORS);
+    world.worker->pid = PID;
+}
+
+static void end_worker(void)
+{
+    azfn__worker_process_read_rest(world.worker);
+    azfn__worker_process_close(world.worker);
+    drop_worker_ends();
     turn();
-    CHECK(world.supervisor.workers.serving && world.supervisor.workers.serving->pid == PID);
+    turn();
+    start_worker();
 }
 
 /* --- What the host reads. --- */
@@ -180,7 +174,7 @@ static void check_lines(bool is_stdout)
 /* As if it had come through the pipe, without the pipe: in memory of exactly its size. */
 static void arrive(uv_pipe_t *pipe, struct input bytes)
 {
-    if (bytes.length == 0 || !world.supervisor.workers.serving || uv_is_closing((uv_handle_t *)pipe)) {
+    if (bytes.length == 0 || !world.worker || uv_is_closing((uv_handle_t *)pipe)) {
         return;
     }
     char *copy = malloc(bytes.length);
@@ -225,14 +219,16 @@ static void arrive_log(uv_pipe_t *channel, struct input *input)
 static void claim(struct azfn__flight_record *record, struct input *input)
 {
     const struct input bytes = take_bytes(input, take_byte(input));
-    size_t offset = take_byte(input);
-    size_t room = sizeof(*record) - offset % sizeof(*record);
-    memcpy((char *)record + offset % sizeof(*record), bytes.data, bytes.length < room ? bytes.length : room);
+    size_t offset = take_word(input) % sizeof(*record);
+    size_t room = sizeof(*record) - offset;
+    if (bytes.length > 0) {
+        memcpy((char *)record + offset, bytes.data, bytes.length < room ? bytes.length : room);
+    }
 }
 
 static void step(struct input *input)
 {
-    struct azfn__worker_process *worker = world.supervisor.workers.serving;
+    struct azfn__worker_process *worker = world.worker;
     unsigned code = take_byte(input);
     if (!worker) {
         input->length = 0;
@@ -269,35 +265,21 @@ static void step(struct input *input)
     }
 }
 
-/* As if it were the first one, and new: making one takes longer than all else. */
+/* As if it were new: making one takes longer than all else. */
 static void renew(struct azfn__worker_process *worker)
 {
     azfn__frame_reader_clean_up(&worker->reader);
     azfn__frame_reader_init(&worker->reader);
-    worker->is_ready = false;
-    world.supervisor.was_ready = false;
-    world.supervisor.schedule.failed_starts = 0;
-    world.supervisor.schedule.troubles = 0;
-    world.supervisor.last_fault[0] = '\0';
-    world.first_ready = 0;
     for (size_t i = 0; i < 2; i++) {
         azfn__buffer_reset(&worker->outputs[i].line, worker->outputs[i].line.max_bytes);
         worker->outputs[i].is_skipping = false;
     }
     memset(worker->flight_record, 0, sizeof(*worker->flight_record));
-}
-
-/* It dies, in one way or another, and the next one is started at once. */
-static void end_worker(unsigned status)
-{
-    const struct azfn__worker_process *dead = world.supervisor.workers.serving;
-    report(AZFN__LAUNCHER_ENDED, status % 2 ? (int)(status % 32) : (int)(status << 8));
-    turn();
-    CHECK(world.supervisor.workers.serving && world.supervisor.workers.serving != dead && !world.has_ended);
-    CHECK(!take_commands());
-    report(AZFN__LAUNCHER_STARTED, 0);
-    turn();
-    CHECK(world.supervisor.workers.serving->pid == PID && !uv_is_closing((uv_handle_t *)&world.supervisor.workers.serving->channel));
+    world.losses = 0;
+    world.frames = 0;
+    for (size_t i = 0; i < AZFN__LOG_CLASS_COUNT; i++) {
+        world.log.buckets[i].tokens = AZFN__LOG_BURST;
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -305,25 +287,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input input = {.data = data, .length = size};
     if (!world.is_made) {
         make_world();
-        start_supervisor();
+        start_worker();
     }
-    virtual_ms += 20; /* no deadline of a start is met, but there is room in the log again */
-    for (size_t i = 0; i < AZFN__LOG_CLASS_COUNT; i++) {
-        world.log.buckets[i].tokens = AZFN__LOG_BURST;
-    }
+    virtual_ms += 20;
     uv_update_time(&world.loop);
-    uv_timer_stop(&world.supervisor.ready_timer);
-    renew(world.supervisor.workers.serving);
-    unsigned status = take_byte(&input);
+    renew(world.worker);
+    unsigned choice = take_byte(&input);
     while (input.length > 0) {
         step(&input);
     }
-    const struct azfn__worker_process *worker = world.supervisor.workers.serving;
-    bool is_lost = uv_is_closing((const uv_handle_t *)&worker->channel) != 0;
-    CHECK(world.first_ready == (worker->is_ready ? 1 : 0));
-    if (is_lost || status % 8 == 0) {
-        CHECK(take_commands() == is_lost);
-        end_worker(status / 8);
+    bool is_closing = uv_is_closing((const uv_handle_t *)&world.worker->channel) != 0;
+    char text[AZFN__DEATH_TEXT_BYTES];
+    CHECK(world.losses == (is_closing ? 1 : 0));
+    azfn__death_report_write(&world.log, world.worker->flight_record, (int)choice, choice % 2 != 0, text);
+    if (is_closing || choice % 8 == 0) {
+        end_worker();
     }
     check_lines(true);
     check_lines(false);
