@@ -14,7 +14,7 @@ for name in "$@"; do
     merged=$build/fuzz-merged/$name
     rm -rf "$merged"
     mkdir -p "$merged" "$corpus" "$build/fuzz-corpus/$name"
-    "$build/fuzz/fuzz_$name" -merge=1 -use_counters=0 -max_len=4096 "$merged" "$corpus" "$build/fuzz-corpus/$name" \
+    "$build/fuzz/fuzz_$name" -merge=1 -use_counters=0 -max_len=512 "$merged" "$corpus" "$build/fuzz-corpus/$name" \
         >"$build/fuzz-merge-$name.log" 2>&1
     # those with names are examples for people: they stay
     find "$corpus" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete

@@ -32,7 +32,8 @@ static struct {
     int lines[2]; /* what the host would read of stdout and stderr */
     struct azfn__worker_process *worker;
     unsigned losses;
-    size_t frames;   /* other than log lines */
+    size_t frames;             /* other than log lines */
+    struct azfn__buffer bytes; /* all that came on the channel until the loss */
 } world;
 
 static void on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
@@ -100,6 +101,7 @@ static void make_world(void)
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
     world.launcher = (struct azfn__launcher){.pid = -1, .fd = ends[0]};
     world.launcher_end = ends[1];
+    azfn__buffer_init(&world.bytes, (size_t)64 << 20);
     azfn__log_sink_init(&world.log);
     for (int i = 0; i < 2; i++) {
         CHECK(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 && fcntl(ends[1], F_SETPIPE_SZ, (int)LINES_BYTES) > 0);
@@ -179,6 +181,9 @@ static void arrive(uv_pipe_t *pipe, struct input bytes)
     }
     char *copy = malloc(bytes.length);
     CHECK(copy != NULL);
+    if (pipe == &world.worker->channel) {
+        azfn__buffer_append(&world.bytes, bytes.data, bytes.length);
+    }
     memcpy(copy, bytes.data, bytes.length);
     const uv_buf_t buffer = uv_buf_init(copy, (unsigned)bytes.length);
     pipe->read_cb((uv_stream_t *)pipe, (ssize_t)bytes.length, &buffer);
@@ -214,6 +219,43 @@ static void arrive_log(uv_pipe_t *channel, struct input *input)
     CHECK(!frame.has_failed);
     arrive(channel, (struct input){.data = (const unsigned char *)frame.data, .length = frame.length});
     azfn__buffer_clean_up(&frame);
+}
+
+/* A level and four texts, each with two bytes of length before it, and nothing else. */
+static bool is_log(const unsigned char *payload, size_t length)
+{
+    size_t at = 1;
+    for (int i = 0; i < 4; i++) {
+        if (at + 2 > length) {
+            return false;
+        }
+        at += 2 + (size_t)payload[at] + (size_t)payload[at + 1] * 256;
+    }
+    return at == length && payload[0] <= 2;
+}
+
+/* The frames once more, cut by hand out of everything at once. */
+static void check_frames(bool is_lost)
+{
+    const unsigned char *bytes = (const unsigned char *)world.bytes.data;
+    size_t left = world.bytes.length;
+    size_t frames = 0;
+    bool is_broken = false;
+    while (left >= 8) {
+        size_t length = bytes[0] + bytes[1] * (size_t)256 + bytes[2] * (size_t)65536 + bytes[3] * (size_t)16777216;
+        is_broken = length > 16384 || bytes[5] || bytes[6] || bytes[7];
+        if (is_broken || left - 8 < length) {
+            break;
+        }
+        is_broken = bytes[4] == 3 && !is_log(bytes + 8, length);
+        if (is_broken) {
+            break;
+        }
+        frames += bytes[4] != 3;
+        bytes += 8 + length;
+        left -= 8 + length;
+    }
+    CHECK(is_lost == is_broken && world.frames == frames);
 }
 
 static void claim(struct azfn__flight_record *record, struct input *input)
@@ -277,6 +319,7 @@ static void renew(struct azfn__worker_process *worker)
     memset(worker->flight_record, 0, sizeof(*worker->flight_record));
     world.losses = 0;
     world.frames = 0;
+    azfn__buffer_reset(&world.bytes, 65536);
     for (size_t i = 0; i < AZFN__LOG_CLASS_COUNT; i++) {
         world.log.buckets[i].tokens = AZFN__LOG_BURST;
     }
@@ -299,6 +342,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool is_closing = uv_is_closing((const uv_handle_t *)&world.worker->channel) != 0;
     char text[AZFN__DEATH_TEXT_BYTES];
     CHECK(world.losses == (is_closing ? 1 : 0));
+    check_frames(is_closing);
     azfn__death_report_write(&world.log, world.worker->flight_record, (int)choice, choice % 2 != 0, text);
     if (is_closing || choice % 8 == 0) {
         end_worker();
