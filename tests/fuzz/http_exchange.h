@@ -21,7 +21,7 @@ struct exchange_answer {
     bool is_echo;          /* X-Echo: its body is the request's */
     bool may_be_cut;       /* X-Cut: its function does not end it */
     struct azfn_span body; /* with its framing where it is chunked */
-    uint64_t body_sum;     /* of its content */
+    uint64_t body_sum;     /* of its content, where it is an echo */
     bool is_cut;  /* more of it has yet to come */
 };
 
@@ -154,7 +154,7 @@ static inline bool take_answer(struct azfn_span *rest, bool is_head_request, str
         out_answer->is_cut = has_length;
     }
     out_answer->body.length = length;
-    out_answer->body_sum = sum_of(EMPTY_SUM, out_answer->body);
+    out_answer->body_sum = out_answer->is_echo ? sum_of(EMPTY_SUM, out_answer->body) : EMPTY_SUM;
     *rest = azfn__span_from(*rest, length);
     return true;
 }

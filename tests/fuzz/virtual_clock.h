@@ -11,7 +11,8 @@
 
 static uint64_t virtual_ms = 1000000;
 
-int clock_gettime(clockid_t clock, struct timespec *out_time) /* NOLINT(readability-inconsistent-declaration-parameter-name) */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+int clock_gettime(clockid_t clock, struct timespec *out_time)
 {
     if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE) {
         out_time->tv_sec = (time_t)(virtual_ms / 1000);
