@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the build lacks, with apt, and says so. setup.sh [build|check|fuzz]...: build is the default;
-# check adds what the static checks and sanitizers need, fuzz what the fuzzers need, bench the load generator.
+# check adds what the static checks and sanitizers need, fuzz what the fuzzers need, bench the load generator and what counts.
 set -eu
 
 packages="gcc binutils libc6-dev make cmake ninja-build pkg-config python3 libuv1-dev libcjson-dev libsodium-dev libcmocka-dev"
@@ -9,7 +9,7 @@ for part in "$@"; do
     build) ;;
     check) packages="$packages clang clang-tidy cppcheck valgrind" ;;
     fuzz) packages="$packages clang libclang-rt-dev" ;;
-    bench) packages="$packages wrk util-linux" ;;
+    bench) packages="$packages wrk util-linux valgrind strace" ;;
     *) echo "setup.sh: unknown part $part" >&2; exit 2 ;;
     esac
 done

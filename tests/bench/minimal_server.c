@@ -1,7 +1,8 @@
 /* The least that can answer: one epoll loop, three system calls a request, the same bytes whatever came. What
- * a handler is compared with. minimal_server PORT [BODY_BYTES] */
+ * a handler is compared with. minimal_server PORT [FILE WITH THE ANSWER] */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #define MAX_EVENTS 256
+#define MAX_DESCRIPTORS (1 << 16)
 
 static char request[1 << 16];
 
@@ -28,40 +30,67 @@ static int listen_on(uint16_t port)
     return fd;
 }
 
-/* How many bytes of a body each connection still has to send. */
-static size_t missing[1 << 16];
+/* How many bytes of a body each connection still has to send; CHUNKED until its last chunk is there. */
+static size_t missing[MAX_DESCRIPTORS];
+#define CHUNKED SIZE_MAX
 
-/* Whether this read ends a request: its head, and a Content-Length if there is one. */
+#define LAST_CHUNK "0\r\n\r\n"
+#define LAST_CHUNK_BYTES (sizeof(LAST_CHUNK) - 1)
+static char last_bytes[MAX_DESCRIPTORS][LAST_CHUNK_BYTES];
+
+static int ends_chunks(int fd, const char *data, size_t length)
+{
+    size_t kept = length < LAST_CHUNK_BYTES ? LAST_CHUNK_BYTES - length : 0;
+    size_t fresh = LAST_CHUNK_BYTES - kept;
+    memmove(last_bytes[fd], last_bytes[fd] + fresh, kept);
+    memcpy(last_bytes[fd] + kept, data + length - fresh, fresh);
+    return memcmp(last_bytes[fd], LAST_CHUNK, LAST_CHUNK_BYTES) == 0;
+}
+
+/* Whether this read ends a request: its head, and a body if there is one. */
 static int ends_request(int fd, const char *data, size_t length)
 {
-    if (missing[fd] > 0) {
+    if (missing[fd] == 0) {
+        const char *end = memmem(data, length, "\r\n\r\n", 4);
+        if (!end) {
+            return 0;
+        }
+        size_t head = (size_t)(end - data) + 4;
+        const char *announced = memmem(data, head, "Content-Length: ", 16);
+        size_t body = announced ? strtoul(announced + 16, NULL, 10) : 0;
+        missing[fd] = memmem(data, head, "Transfer-Encoding: ", 19) ? CHUNKED : body;
+        data += head;
+        length -= head;
+    }
+    if (missing[fd] == CHUNKED) {
+        missing[fd] = ends_chunks(fd, data, length) ? 0 : CHUNKED;
+    } else {
         missing[fd] -= length < missing[fd] ? length : missing[fd];
-        return missing[fd] == 0;
     }
-    const char *end = memmem(data, length, "\r\n\r\n", 4);
-    if (!end) {
-        return 0;
-    }
-    size_t head = (size_t)(end - data) + 4;
-    const char *announced = memmem(data, head, "Content-Length: ", 16);
-    size_t body = announced ? strtoul(announced + 16, NULL, 10) : 0;
-    missing[fd] = body > length - head ? body - (length - head) : 0;
     return missing[fd] == 0;
+}
+
+static const char *load_answer(const char *path, size_t *out_length)
+{
+    static char answer[1 << 16] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    FILE *file = path ? fopen(path, "rb") : NULL;
+    *out_length = file ? fread(answer, 1, sizeof(answer), file) : strlen(answer);
+    if (path && !file) {
+        perror(path);
+        exit(1);
+    }
+    return answer;
 }
 
 int main(int argc, char **argv)
 {
-    char answer[4096];
     struct epoll_event events[MAX_EVENTS];
     if (argc < 2) {
-        fprintf(stderr, "usage: minimal_server PORT [BODY]\n");
+        fprintf(stderr, "usage: minimal_server PORT [FILE]\n");
         return 2;
     }
-    const char *body = argc > 2 ? argv[2] : "Hello, Ada!\n";
-    int length = snprintf(answer, sizeof(answer),
-                          "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
-                          "Date: Sun, 22 Nov 2026 00:00:00 GMT\r\n\r\n%s",
-                          strlen(body), body);
+    size_t length;
+    const char *answer = load_answer(argc > 2 ? argv[2] : NULL, &length);
     int listener = listen_on((uint16_t)strtoul(argv[1], NULL, 10));
     int loop = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listener};
@@ -80,7 +109,7 @@ int main(int argc, char **argv)
             ssize_t got = read(fd, request, sizeof(request));
             if (got <= 0) {
                 close(fd);
-            } else if (ends_request(fd, request, (size_t)got) && write(fd, answer, (size_t)length) < 0) {
+            } else if (ends_request(fd, request, (size_t)got) && write(fd, answer, length) < 0) {
                 close(fd);
             }
         }

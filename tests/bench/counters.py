@@ -1,0 +1,54 @@
+"""What does not depend on the machine's mood: user instructions (callgrind) and system calls (strace) per request.
+A run with more requests less one with fewer: what the start costs falls out."""
+
+import pathlib
+import re
+import tempfile
+
+import load
+import servers
+
+
+def _instructions(folder):
+    total = 0
+    for path in pathlib.Path(folder).glob("callgrind.out.*"):
+        found = re.search(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
+        total += int(found[1]) if found else 0
+    return total
+
+
+def _count_instructions(command, cwd, work, count):
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder).chmod(0o777)  # the worker is another user
+        wrap = ["valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
+                f"--callgrind-out-file={folder}/callgrind.out.%p"]
+        with servers.Server(command, cwd, wrap=wrap) as server:
+            load.send_in_turn(server.port, work, count)
+        return _instructions(folder)
+
+
+def instructions_per_request(command, cwd, work, count):
+    fewer = _count_instructions(command, cwd, work, count)
+    more = _count_instructions(command, cwd, work, 2 * count)
+    return (more - fewer) / count
+
+
+def _count_calls(command, cwd, work, count, connections):
+    with tempfile.TemporaryDirectory() as folder:
+        table = pathlib.Path(folder) / "calls"
+        with servers.Server(command, cwd, wrap=["strace", "-f", "-c", "-o", str(table)], is_parent=True) as server:
+            load.send_in_turn(server.port, work, count, connections)
+        calls = {}
+        for line in table.read_text().splitlines():
+            found = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", line)
+            if found and found[2] != "total":
+                calls[found[2]] = int(found[1])
+        return calls
+
+
+def calls_per_request(command, cwd, work, count, connections=1):
+    """{name: calls per request}, those that are made at all."""
+    fewer = _count_calls(command, cwd, work, count, connections)
+    more = _count_calls(command, cwd, work, 2 * count, connections)
+    each = {name: (calls - fewer.get(name, 0)) / count for name, calls in more.items()}
+    return {name: calls for name, calls in sorted(each.items()) if calls >= 0.005}
