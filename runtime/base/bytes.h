@@ -1,5 +1,5 @@
 /* base/bytes.h
- * Looking at text fast: eight bytes at once, one UTF-8 sequence, JSON's blanks. Inline, for the loops
+ * Looking at text fast: many bytes at once, one UTF-8 sequence, JSON's blanks. Inline, for the loops
  * that see every byte of a body. */
 #ifndef AZFN_BASE_BYTES_H
 #define AZFN_BASE_BYTES_H
@@ -7,6 +7,14 @@
 #include <azfn.h>
 
 #include <string.h>
+
+/* Part of every x86-64; elsewhere, and in a test with AZFN__WITHOUT_SSE2, eight bytes at once do. */
+#if defined(__SSE2__) && !defined(AZFN__WITHOUT_SSE2)
+#define AZFN__HAS_SSE2 1
+#include <emmintrin.h>
+#else
+#define AZFN__HAS_SSE2 0
+#endif
 
 #define AZFN__EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (uint64_t)(c))
 #define AZFN__HIGH_BITS AZFN__EACH_BYTE(0x80)
@@ -39,6 +47,99 @@ static inline size_t azfn__first_mark(uint64_t marks)
 static inline uint64_t azfn__mark_special(uint64_t word)
 {
     return word | (word - AZFN__EACH_BYTE(' ')) | azfn__mark_byte(word, '"') | azfn__mark_byte(word, '\\');
+}
+
+#if AZFN__HAS_SSE2
+#define AZFN__SPECIAL_STEP ((ptrdiff_t)16)
+
+static inline __m128i azfn__compare_special(const unsigned char *p)
+{
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i quotes = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
+    __m128i backslashes = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
+    /* signed: what is not ASCII is below a blank as well */
+    __m128i others = _mm_cmplt_epi8(block, _mm_set1_epi8(' '));
+    return _mm_or_si128(_mm_or_si128(quotes, backslashes), others);
+}
+
+/* Behind which of the step's bytes the first special one is; the step where there is none. */
+static inline ptrdiff_t azfn__plain_in_step(const unsigned char *p)
+{
+    unsigned marks = (unsigned)_mm_movemask_epi8(azfn__compare_special(p));
+    return marks != 0 ? (ptrdiff_t)__builtin_ctz(marks) : AZFN__SPECIAL_STEP;
+}
+
+static inline bool azfn__is_plain_64(const unsigned char *p)
+{
+    __m128i low = _mm_or_si128(azfn__compare_special(p), azfn__compare_special(p + 16));
+    __m128i high = _mm_or_si128(azfn__compare_special(p + 32), azfn__compare_special(p + 48));
+    return _mm_movemask_epi8(_mm_or_si128(low, high)) == 0;
+}
+#else
+#define AZFN__SPECIAL_STEP ((ptrdiff_t)8)
+
+static inline ptrdiff_t azfn__plain_in_step(const unsigned char *p)
+{
+    uint64_t marks = azfn__mark_special(azfn__load_8(p)) & AZFN__HIGH_BITS;
+    return marks != 0 ? (ptrdiff_t)azfn__first_mark(marks) : AZFN__SPECIAL_STEP;
+}
+
+static inline bool azfn__is_plain_64(const unsigned char *p)
+{
+    uint64_t marks = 0;
+    for (size_t i = 0; i < 64; i += 8) {
+        marks |= azfn__mark_special(azfn__load_8(p + i));
+    }
+    return (marks & AZFN__HIGH_BITS) == 0;
+}
+#endif
+
+/* To the first byte of a JSON string that is more than itself, or to the end. */
+static inline const unsigned char *azfn__skip_plain(const unsigned char *p, const unsigned char *end)
+{
+    while (end - p >= AZFN__SPECIAL_STEP) {
+        ptrdiff_t plain = azfn__plain_in_step(p);
+        p += plain;
+        if (plain < AZFN__SPECIAL_STEP) {
+            return p;
+        }
+        while (end - p >= 64 && azfn__is_plain_64(p)) {
+            p += 64;
+        }
+    }
+    while (p < end && *p >= ' ' && *p < 0x80 && *p != '"' && *p != '\\') {
+        p++;
+    }
+    return p;
+}
+
+/* To the first CR or LF, or to the end. */
+static inline const char *azfn__find_line_break(const char *p, const char *end)
+{
+#if AZFN__HAS_SSE2
+    while (end - p >= 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)p);
+        unsigned marks = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('\r')),
+                                                                  _mm_cmpeq_epi8(block, _mm_set1_epi8('\n'))));
+        if (marks != 0) {
+            return p + __builtin_ctz(marks);
+        }
+        p += 16;
+    }
+#else
+    while (end - p >= 8) {
+        uint64_t word = azfn__load_8(p);
+        uint64_t marks = (azfn__mark_byte(word, '\r') | azfn__mark_byte(word, '\n')) & ~word & AZFN__HIGH_BITS;
+        if (marks != 0) {
+            return p + azfn__first_mark(marks);
+        }
+        p += 8;
+    }
+#endif
+    while (p < end && *p != '\r' && *p != '\n') {
+        p++;
+    }
+    return p;
 }
 
 static inline bool azfn__is_blank(char c)

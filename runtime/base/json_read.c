@@ -1,7 +1,9 @@
 #include "base/json_read.h"
 
 #include "base/bytes.h"
+#include "base/json_block.h"
 #include "base/json_scan.h"
+#include "base/json_string.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,59 +33,61 @@ enum azfn__json_type azfn__json_type_of(struct azfn_span value)
 }
 
 /* From the opening quote to behind the closing one, or to the end. */
-static const char *skip_string(const char *p, const char *end)
+static inline const char *skip_string(const char *p, const char *end)
 {
     p++;
-    while (end - p >= 8) {
-        uint64_t word = azfn__load_8(p);
-        uint64_t marks = (azfn__mark_byte(word, '"') | azfn__mark_byte(word, '\\')) & ~word & AZFN__HIGH_BITS;
-        if (marks == 0) {
-            p += 8;
-            continue;
+    for (;;) {
+        p = (const char *)azfn__skip_plain((const unsigned char *)p, (const unsigned char *)end);
+        if (p == end) {
+            return end;
         }
-        p += azfn__first_mark(marks);
         if (*p == '"') {
             return p + 1;
         }
         p += *p == '\\' && end - p > 1 ? 2 : 1;
+        while (p < end && (unsigned char)*p >= 0x80) {
+            p++;
+        }
     }
-    while (p < end && *p != '"') {
-        p += *p == '\\' && end - p > 1 ? 2 : 1;
+}
+
+/* Behind the bracket in these that makes depth 0; NULL where none does. */
+static const char *find_end(const char *block, struct azfn__json_brackets brackets, size_t *depth)
+{
+    size_t closing = azfn__count_bits(brackets.closing);
+    if (closing < *depth) {
+        *depth += azfn__count_bits(brackets.opening) - closing;
+        return NULL;
     }
-    return p < end ? p + 1 : end;
+    for (uint64_t all = brackets.opening | brackets.closing; all != 0; all &= all - 1) {
+        size_t at = (size_t)__builtin_ctzll(all);
+        if ((brackets.opening >> at & 1) != 0) {
+            ++*depth;
+        } else if (--*depth == 0) {
+            return block + at + 1;
+        }
+    }
+    return NULL;
 }
 
 /* From the opening bracket to behind the closing one, or to the end. The text was checked: which kind of
  * bracket closes another is known. */
 static const char *skip_container(const char *p, const char *end)
 {
+    struct azfn__json_block_state state = {0, 0};
     size_t depth = 0;
-    while (p < end) {
-        if (end - p >= 8) {
-            uint64_t word = azfn__load_8(p);
-            /* with bit 5 set, [ is { and ] is } */
-            uint64_t folded = word | AZFN__EACH_BYTE(0x20);
-            uint64_t marks = (azfn__mark_byte(folded, '{') | azfn__mark_byte(folded, '}') |
-                              azfn__mark_byte(word, '"')) &
-                             ~word & AZFN__HIGH_BITS;
-            if (marks == 0) {
-                p += 8;
-                continue;
-            }
-            p += azfn__first_mark(marks);
-        }
-        if (*p == '"') {
-            p = skip_string(p, end);
-            continue;
-        }
-        if (*p == '{' || *p == '[') {
-            depth++;
-        } else if ((*p == '}' || *p == ']') && --depth == 0) {
-            return p + 1;
-        }
-        p++;
+    const char *behind = NULL;
+    while (!behind && (size_t)(end - p) >= AZFN__JSON_BLOCK_BYTES) {
+        behind = find_end(p, azfn__json_block_brackets(p, &state), &depth);
+        p += AZFN__JSON_BLOCK_BYTES;
     }
-    return end;
+    if (!behind && p < end) {
+        char rest[AZFN__JSON_BLOCK_BYTES] = {0};
+        memcpy(rest, p, (size_t)(end - p));
+        behind = find_end(rest, azfn__json_block_brackets(rest, &state), &depth);
+        behind = behind ? p + (behind - rest) : NULL;
+    }
+    return behind ? behind : end;
 }
 
 /* From the first byte of a value to behind it; not beyond p where no value is. */

@@ -4,12 +4,16 @@
 
 #include <string.h>
 
+/* Short strings and numbers are most of what there is: a call for each costs as much as looking at it. */
+#define AZFN__ALWAYS_INLINE static inline __attribute__((always_inline))
+
 struct scan {
     const unsigned char *end;
     const unsigned char *fault;
     enum azfn_error error;
     struct azfn__json_scan_options options;
     size_t depth; /* of open containers */
+    bool is_in_object; /* the innermost of them is one */
     uint64_t is_object[(AZFN__JSON_MAX_DEPTH + 63) / 64]; /* a bit for each of them, the outermost first */
     struct azfn_span names[AZFN__JSON_PATH_MAX];
     const unsigned char *values[AZFN__JSON_PATH_MAX]; /* where the value of that name starts */
@@ -23,33 +27,16 @@ static const unsigned char *fail(struct scan *scan, const unsigned char *at)
 
 static inline const unsigned char *skip_blanks(const unsigned char *p, const unsigned char *end)
 {
+    /* what the host sends has none */
+    if (p < end && *p > ' ') {
+        return p;
+    }
     return (const unsigned char *)azfn__skip_blanks((const char *)p, (const char *)end);
 }
 
 static inline bool is_digit(unsigned char c)
 {
     return c >= '0' && c <= '9';
-}
-
-/* To the first byte of a string that is more than itself. */
-static inline const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end)
-{
-    while (end - p >= 8) {
-        uint64_t marks = azfn__mark_special(azfn__load_8(p)) & AZFN__HIGH_BITS;
-        if (marks != 0) {
-            return p + azfn__first_mark(marks);
-        }
-        p += 8;
-        while (end - p >= 32 && ((azfn__mark_special(azfn__load_8(p)) | azfn__mark_special(azfn__load_8(p + 8)) |
-                                  azfn__mark_special(azfn__load_8(p + 16)) | azfn__mark_special(azfn__load_8(p + 24))) &
-                                 AZFN__HIGH_BITS) == 0) {
-            p += 32;
-        }
-    }
-    while (p < end && *p >= ' ' && *p < 0x80 && *p != '"' && *p != '\\') {
-        p++;
-    }
-    return p;
 }
 
 static inline bool is_hex(unsigned char c)
@@ -81,25 +68,25 @@ static inline size_t escape_length(const unsigned char *p, const unsigned char *
 }
 
 /* From the opening quote to behind the closing one. */
-static const unsigned char *check_string(struct scan *scan, const unsigned char *p)
+AZFN__ALWAYS_INLINE const unsigned char *check_string(struct scan *scan, const unsigned char *p)
 {
     const unsigned char *end = scan->end;
     p++;
     for (;;) {
-        p = skip_plain(p, end);
+        p = azfn__skip_plain(p, end);
         if (p == end || *p < ' ') {
             return fail(scan, p);
         }
         if (*p == '"') {
             return p + 1;
         }
-        if (*p == '\\') {
+        /* JSON within JSON has them in runs */
+        while (p < end && *p == '\\') {
             size_t length = escape_length(p, end);
             if (length == 0) {
                 return fail(scan, p);
             }
             p += length;
-            continue;
         }
         /* text beyond ASCII comes in runs */
         while (p < end && *p >= 0x80) {
@@ -161,7 +148,7 @@ static const unsigned char *check_literal(struct scan *scan, const unsigned char
 }
 
 /* From a member's name to behind its colon. */
-static const unsigned char *check_name(struct scan *scan, const unsigned char *p)
+static inline const unsigned char *check_name(struct scan *scan, const unsigned char *p)
 {
     const unsigned char *end = scan->end;
     if (p == end || *p != '"') {
@@ -182,12 +169,6 @@ static const unsigned char *check_name(struct scan *scan, const unsigned char *p
     return p + 1;
 }
 
-static inline bool is_in_object(const struct scan *scan)
-{
-    size_t level = scan->depth - 1;
-    return ((scan->is_object[level / 64] >> (level % 64)) & 1) != 0;
-}
-
 static inline bool open_container(struct scan *scan, bool is_object)
 {
     size_t level = scan->depth;
@@ -198,7 +179,17 @@ static inline bool open_container(struct scan *scan, bool is_object)
     uint64_t bit = UINT64_C(1) << (level % 64);
     scan->is_object[level / 64] = is_object ? scan->is_object[level / 64] | bit : scan->is_object[level / 64] & ~bit;
     scan->depth++;
+    scan->is_in_object = is_object;
     return true;
+}
+
+static inline void close_container(struct scan *scan)
+{
+    scan->depth--;
+    if (scan->depth > 0) {
+        size_t level = scan->depth - 1;
+        scan->is_in_object = ((scan->is_object[level / 64] >> (level % 64)) & 1) != 0;
+    }
 }
 
 /* From before a value to behind a scalar or an empty container, opening what is around it. */
@@ -234,7 +225,7 @@ static const unsigned char *check_value(struct scan *scan, const unsigned char *
         }
         p = skip_blanks(p + 1, end);
         if (p < end && *p == (is_object ? '}' : ']')) {
-            scan->depth--;
+            close_container(scan);
             return p + 1;
         }
         if (is_object) {
@@ -276,15 +267,14 @@ static const unsigned char *check_behind_value(struct scan *scan, const unsigned
         if (p == end) {
             return fail(scan, p);
         }
-        bool is_object = is_in_object(scan);
         if (*p == ',') {
-            return is_object ? check_name(scan, skip_blanks(p + 1, end)) : p + 1;
+            return scan->is_in_object ? check_name(scan, skip_blanks(p + 1, end)) : p + 1;
         }
-        if (*p != (is_object ? '}' : ']')) {
+        if (*p != (scan->is_in_object ? '}' : ']')) {
             return fail(scan, p);
         }
         p++;
-        scan->depth--;
+        close_container(scan);
     }
     p = skip_blanks(p, end);
     return p == end ? p : fail(scan, p);

@@ -15,20 +15,6 @@ static struct azfn_span inside_of(struct azfn_span raw)
     return azfn__span(raw.data + 1, raw.length - 2);
 }
 
-static const char *find_backslash(const char *p, const char *end)
-{
-    /* where there is one, there are often more, close to each other */
-    if (end - p >= 8) {
-        uint64_t word = azfn__load_8(p);
-        uint64_t marks = azfn__mark_byte(word, '\\') & ~word & AZFN__HIGH_BITS;
-        if (marks != 0) {
-            return p + azfn__first_mark(marks);
-        }
-    }
-    const char *found = p < end ? memchr(p, '\\', (size_t)(end - p)) : NULL;
-    return found ? found : end;
-}
-
 struct azfn_span azfn__json_string_view(struct azfn_span raw)
 {
     struct azfn_span inside = inside_of(raw);
@@ -80,19 +66,22 @@ static size_t encode_utf8(uint32_t c, char out[4])
     return 4;
 }
 
+/* What a short escape stands for, by its letter; 0 where there is none. */
+static const char short_escapes[256] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
+};
+
 /* Decodes the escape at p, a backslash; returns how long it is, 0 when it is none. */
 static size_t decode_escape(const char *p, const char *end, char out[4], size_t *out_length)
 {
-    static const char escapes[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
     if (end - p < 2) {
         return 0;
     }
-    for (size_t i = 0; i + 1 < sizeof(escapes); i += 2) {
-        if (p[1] == escapes[i]) {
-            out[0] = escapes[i + 1];
-            *out_length = 1;
-            return 2;
-        }
+    char short_one = short_escapes[(unsigned char)p[1]];
+    if (short_one) {
+        out[0] = short_one;
+        *out_length = 1;
+        return 2;
     }
     uint32_t c = read_unicode_escape(p, end);
     if (c > 0xffff) {
@@ -112,30 +101,24 @@ static size_t decode_escape(const char *p, const char *end, char out[4], size_t 
 bool azfn__json_string_equals(struct azfn_span raw, struct azfn_span text)
 {
     struct azfn_span inside = inside_of(raw);
-    /* decoding never makes a string longer */
+    /* every escape is longer than what it stands for */
     if (!inside.data || inside.length < text.length) {
         return false;
+    }
+    if (inside.length == text.length) {
+        return text.length == 0 ||
+               (memcmp(inside.data, text.data, text.length) == 0 && !memchr(text.data, '\\', text.length));
     }
     const char *p = inside.data;
     const char *end = p + inside.length;
     while (p < end) {
-        char decoded[4];
-        const char *piece = p;
-        const char *backslash = find_backslash(p, end);
-        size_t length = (size_t)(backslash - p);
-        if (length > 0) {
-            p = backslash;
-        } else {
-            size_t skipped = decode_escape(p, end, decoded, &length);
-            if (skipped == 0) {
-                return false;
-            }
-            piece = decoded;
-            p += skipped;
-        }
-        if (length > text.length || memcmp(piece, text.data, length) != 0) {
+        char decoded[4] = {*p};
+        size_t length = 1;
+        size_t skipped = *p == '\\' ? decode_escape(p, end, decoded, &length) : 1;
+        if (skipped == 0 || length > text.length || memcmp(decoded, text.data, length) != 0) {
             return false;
         }
+        p += skipped;
         text = azfn__span_from(text, length);
     }
     return text.length == 0;
@@ -175,6 +158,97 @@ bool azfn__json_string_equals_token(struct azfn_span raw, struct azfn_span token
     return token.length == 0;
 }
 
+#if AZFN__HAS_SSE2
+#define MOVE_STEP ((size_t)16)
+
+static inline size_t move_step(char *to, const char *from, size_t distance)
+{
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)from);
+    unsigned marks = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
+    size_t plain = marks != 0 ? (size_t)__builtin_ctz(marks) : MOVE_STEP;
+    if (distance < MOVE_STEP - plain) {
+        return 0;
+    }
+    _mm_storeu_si128((__m128i *)(void *)to, block);
+    return plain;
+}
+#else
+#define MOVE_STEP ((size_t)8)
+
+static inline size_t move_step(char *to, const char *from, size_t distance)
+{
+    uint64_t word = azfn__load_8(from);
+    uint64_t marks = azfn__mark_byte(word, '\\') & ~word & AZFN__HIGH_BITS;
+    size_t plain = marks != 0 ? azfn__first_mark(marks) : MOVE_STEP;
+    if (distance < MOVE_STEP - plain) {
+        return 0;
+    }
+    char bytes[MOVE_STEP];
+    memcpy(bytes, from, MOVE_STEP);
+    memcpy(to, bytes, MOVE_STEP);
+    return plain;
+}
+#endif
+
+/* Moves text up to the next backslash, or the end, or as far as there is room; returns how much. to may be in
+ * front of from, in the same text. Bytes behind what was moved may change, but for those not yet read. */
+static inline size_t move_plain(char *to, size_t room, const char *from, size_t left)
+{
+    size_t most = left < room ? left : room;
+    size_t distance = (size_t)((uintptr_t)from - (uintptr_t)to);
+    size_t i = 0;
+    while (most - i >= MOVE_STEP) {
+        size_t plain = move_step(to + i, from + i, distance);
+        i += plain;
+        if (plain < MOVE_STEP) {
+            break;
+        }
+    }
+    while (i < most && from[i] != '\\') {
+        to[i] = from[i];
+        i++;
+    }
+    return i;
+}
+
+/* Decodes the inside of a string into room bytes, which may be those that it stands in itself. Returns whether all
+ * of it was; *out_used says how much. */
+static bool decode_inside(struct azfn_span inside, char *to, size_t room, size_t *out_used, bool *out_is_full)
+{
+    const char *p = inside.data;
+    const char *end = p + inside.length;
+    size_t used = 0;
+    char short_one;
+    *out_is_full = false;
+    for (;;) {
+        size_t moved = move_plain(to + used, room - used, p, (size_t)(end - p));
+        p += moved;
+        used += moved;
+        while (end - p >= 2 && *p == '\\' && used < room && (short_one = short_escapes[(unsigned char)p[1]]) != 0) {
+            to[used++] = short_one;
+            p += 2;
+        }
+        *out_used = used;
+        if (p == end) {
+            return true;
+        }
+        if (used < room && *p != '\\') {
+            continue;
+        }
+        char decoded[4];
+        size_t length = 0;
+        size_t skipped = *p == '\\' ? decode_escape(p, end, decoded, &length) : 0;
+        if (skipped == 0 || length > room - used) {
+            *out_is_full = skipped != 0 || *p != '\\';
+            return false;
+        }
+        for (size_t i = 0; i < length; i++) {
+            to[used++] = decoded[i];
+        }
+        p += skipped;
+    }
+}
+
 bool azfn__json_string_decode(struct azfn_span raw, struct azfn__buffer *out)
 {
     struct azfn_span inside = inside_of(raw);
@@ -187,32 +261,29 @@ bool azfn__json_string_decode(struct azfn_span raw, struct azfn__buffer *out)
     if (!azfn__buffer_reserve(out, room)) {
         return false;
     }
-    const char *p = inside.data;
-    const char *end = p + inside.length;
     size_t used = 0;
-    while (p < end) {
-        char decoded[4];
-        const char *piece = p;
-        size_t skipped = (size_t)(find_backslash(p, end) - p);
-        size_t length = skipped;
-        if (skipped == 0) {
-            skipped = decode_escape(p, end, decoded, &length);
-            piece = decoded;
-        }
-        if (skipped == 0 || length > room - used) {
-            /* half a string would be taken for another one */
-            out->has_failed = skipped != 0;
-            if (used > 0) {
-                sodium_memzero(out->data + out->length, used);
-            }
-            return false;
-        }
-        memcpy(out->data + out->length + used, piece, length);
-        used += length;
-        p += skipped;
+    bool is_full = false;
+    if (inside.length > 0 && !decode_inside(inside, out->data + out->length, room, &used, &is_full)) {
+        /* half a string would be taken for another one */
+        out->has_failed = is_full;
+        sodium_memzero(out->data + out->length, room);
+        return false;
     }
     out->length += used;
+    /* what stands behind the text is nobody's to wipe later */
+    sodium_memzero(out->data + out->length, room - used < MOVE_STEP ? room - used : MOVE_STEP);
     return true;
+}
+
+struct azfn_span azfn__json_string_decode_in_place(char *raw, size_t length)
+{
+    struct azfn_span inside = inside_of(azfn__span(raw, length));
+    size_t used = 0;
+    bool is_full = false;
+    if (!inside.data || !decode_inside(inside, raw, length, &used, &is_full)) {
+        return azfn__absent();
+    }
+    return azfn__span(raw, used);
 }
 
 /* Of the UTF-8 sequence at p that may stand as it is; 0 when there is none. U+2028 and U+2029 end a line in

@@ -16,6 +16,8 @@ bool azfn__json_string_equals_token(struct azfn_span raw, struct azfn_span token
 /* Decodes a raw string onto the end of out, all of it or nothing. A lone surrogate escape, which RFC 8259
  * leaves open, becomes U+FFFD; \u0000 becomes a NUL. False when raw is no string or out has failed. */
 bool azfn__json_string_decode(struct azfn_span raw, struct azfn__buffer *out);
+/* The same where the raw string stands, whose bytes are gone then; absent when it is no string. */
+struct azfn_span azfn__json_string_decode_in_place(char *raw, size_t length);
 /* The inside of a raw string that has no escapes, without copying; absent otherwise. */
 struct azfn_span azfn__json_string_view(struct azfn_span raw);
 

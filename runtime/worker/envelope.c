@@ -117,7 +117,13 @@ struct azfn_span azfn__envelope_text(struct azfn_span value, struct azfn__arena 
         return value;
     }
     struct azfn_span text = azfn__envelope_string(value, arena);
-    return is_one_json_string(text) ? azfn__envelope_string(text, arena) : text;
+    if (!is_one_json_string(text)) {
+        return text;
+    }
+    /* what has just been decoded into the arena is nobody else's yet */
+    bool is_view = text.data >= value.data && text.data < value.data + value.length;
+    return is_view ? azfn__envelope_string(text, arena)
+                   : azfn__json_string_decode_in_place((char *)text.data, text.length);
 }
 
 struct azfn_span azfn__envelope_json(struct azfn_span value, struct azfn_span text)

@@ -286,6 +286,109 @@ static void a_string_fits_into_exactly_its_decoded_length_or_not_at_all(void **s
     }
 }
 
+static void strings_are_decoded_where_they_stand(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(decoded); i++) {
+        struct azfn_span raw = copy_exactly(decoded[i].raw);
+        assert_span(azfn__json_string_decode_in_place((char *)(uintptr_t)raw.data, raw.length), decoded[i].text);
+        free_copy(raw);
+    }
+    char none[] = "\"ab\\x\"";
+    assert_null(azfn__json_string_decode_in_place(none, sizeof(none) - 1).data);
+    assert_null(azfn__json_string_decode_in_place(none, 1).data);
+}
+
+static uint32_t draw(uint32_t *seed, uint32_t below)
+{
+    *seed = *seed * UINT32_C(1664525) + UINT32_C(1013904223);
+    return (*seed >> 8) % below;
+}
+
+/* Up to 120 pieces of a string's inside, most of them plain. */
+static void append_inside(struct azfn__buffer *out, uint32_t *seed)
+{
+    static const char *const pieces[] = {"\\\"", "\\\\", "\\u00e9", "\\n", "\xc3\xa9", "{", "}", "[", "]", ","};
+    for (uint32_t left = draw(seed, 120); left > 0; left--) {
+        uint32_t piece = draw(seed, 3 * COUNT(pieces));
+        azfn__buffer_append_text(out, piece < COUNT(pieces) ? pieces[piece] : &"plain"[draw(seed, 5)]);
+    }
+}
+
+static void a_string_decodes_the_same_into_a_buffer_and_where_it_stands(void **state)
+{
+    (void)state;
+    uint32_t seed = 1;
+    for (int round = 0; round < 500; round++) {
+        struct azfn__buffer raw, out;
+        azfn__buffer_init(&raw, 4096);
+        azfn__buffer_init(&out, 4096);
+        azfn__buffer_append_text(&raw, "\"");
+        append_inside(&raw, &seed);
+        azfn__buffer_append_text(&raw, "\"");
+        assert_int_equal(azfn__json_scan(azfn__buffer_span(&raw), NULL, NULL), AZFN_OK);
+        assert_true(azfn__json_string_decode(azfn__buffer_span(&raw), &out));
+        assert_true(azfn__json_string_equals(azfn__buffer_span(&raw), azfn__buffer_span(&out)));
+        assert_span(azfn__json_string_decode_in_place(raw.data, raw.length), azfn__buffer_span(&out));
+        azfn__buffer_clean_up(&raw);
+        azfn__buffer_clean_up(&out);
+    }
+}
+
+static void nothing_of_a_decoded_string_stays_behind_it(void **state)
+{
+    (void)state;
+    static const char raw[] = "\"\\n\\n\\n\\n\\n\\nsecret\\n\\n\"";
+    struct azfn__buffer out;
+    azfn__buffer_init(&out, 64);
+    assert_true(azfn__buffer_reserve(&out, 64));
+    memset(out.data, 0, out.capacity);
+    assert_true(azfn__json_string_decode(azfn_span_of(raw), &out));
+    for (size_t i = out.length; i < out.capacity; i++) {
+        assert_int_equal(out.data[i], 0);
+    }
+    azfn__buffer_clean_up(&out);
+}
+
+/* Brackets, quotes and backslashes at all places of what is looked at together. */
+static void a_container_is_passed_over_whatever_is_in_it(void **state)
+{
+    (void)state;
+    uint32_t seed = 1;
+    for (int round = 0; round < 1000; round++) {
+        struct azfn__buffer text;
+        azfn__buffer_init(&text, 1 << 16);
+        for (uint32_t blanks = draw(&seed, 70); blanks > 0; blanks--) {
+            azfn__buffer_append_char(&text, ' ');
+        }
+        azfn__buffer_append_text(&text, "[");
+        size_t start = text.length;
+        uint32_t depth = 1 + draw(&seed, 90);
+        for (uint32_t i = 0; i < depth; i++) {
+            azfn__buffer_append_text(&text, draw(&seed, 2) ? "[[]," : "[{\"a{\":{}},");
+        }
+        azfn__buffer_append_text(&text, "\"");
+        append_inside(&text, &seed);
+        azfn__buffer_append_text(&text, "\"");
+        for (uint32_t i = 0; i < depth; i++) {
+            azfn__buffer_append_text(&text, draw(&seed, 4) ? "]" : ",\"]\"]");
+        }
+        size_t length = text.length - start;
+        azfn__buffer_append_text(&text, ",\"]\",7]");
+        struct azfn_span copy = copy_exactly(azfn__buffer_span(&text));
+        assert_int_equal(azfn__json_scan(copy, NULL, NULL), AZFN_OK);
+        struct azfn__json_walk walk = azfn__json_walk(copy);
+        assert_true(azfn__json_walk_next(&walk));
+        assert_span(walk.value, azfn__span(copy.data + start, length));
+        assert_true(azfn__json_walk_next(&walk));
+        assert_span(walk.value, azfn_span_of("\"]\""));
+        assert_true(azfn__json_walk_next(&walk));
+        assert_span(walk.value, azfn_span_of("7"));
+        free_copy(copy);
+        azfn__buffer_clean_up(&text);
+    }
+}
+
 static void integers_are_exact(void **state)
 {
     (void)state;
@@ -437,6 +540,10 @@ int main(void)
         cmocka_unit_test(a_string_without_escapes_is_seen_without_copying),
         cmocka_unit_test(what_is_no_string_is_not_decoded),
         cmocka_unit_test(a_string_fits_into_exactly_its_decoded_length_or_not_at_all),
+        cmocka_unit_test(strings_are_decoded_where_they_stand),
+        cmocka_unit_test(a_string_decodes_the_same_into_a_buffer_and_where_it_stands),
+        cmocka_unit_test(nothing_of_a_decoded_string_stays_behind_it),
+        cmocka_unit_test(a_container_is_passed_over_whatever_is_in_it),
         cmocka_unit_test(integers_are_exact),
         cmocka_unit_test(strings_are_quoted),
         cmocka_unit_test(a_quoted_string_decodes_to_itself_at_every_offset),
