@@ -2,13 +2,10 @@
 
 #include "base/bytes.h"
 
-bool azfn__span_equal_ignore_case(struct azfn_span a, struct azfn_span b)
+bool azfn__bytes_equal_ignore_case(const char *a, const char *b, size_t length)
 {
-    if (a.length != b.length) {
-        return false;
-    }
-    for (size_t i = 0; i < a.length; i++) {
-        if (azfn__lower((unsigned char)a.data[i]) != azfn__lower((unsigned char)b.data[i])) {
+    for (size_t i = 0; i < length; i++) {
+        if (a[i] != b[i] && azfn__lower((unsigned char)a[i]) != azfn__lower((unsigned char)b[i])) {
             return false;
         }
     }
@@ -18,18 +15,6 @@ bool azfn__span_equal_ignore_case(struct azfn_span a, struct azfn_span b)
 bool azfn__span_starts_with(struct azfn_span span, struct azfn_span prefix)
 {
     return span.length >= prefix.length && azfn__span_equal(azfn__span(span.data, prefix.length), prefix);
-}
-
-struct azfn_span azfn__span_trim(struct azfn_span span)
-{
-    while (span.length > 0 && (span.data[0] == ' ' || span.data[0] == '\t')) {
-        span.data++;
-        span.length--;
-    }
-    while (span.length > 0 && (span.data[span.length - 1] == ' ' || span.data[span.length - 1] == '\t')) {
-        span.length--;
-    }
-    return span;
 }
 
 struct azfn_span azfn__span_from(struct azfn_span span, size_t offset)

@@ -30,11 +30,27 @@ static inline unsigned char azfn__lower(unsigned char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
-/* ASCII only: what HTTP header names, route literals and query names need. */
-bool azfn__span_equal_ignore_case(struct azfn_span a, struct azfn_span b);
+bool azfn__bytes_equal_ignore_case(const char *a, const char *b, size_t length);
+
+/* ASCII only: what HTTP header names, route literals and query names need. Most differ in length. */
+static inline bool azfn__span_equal_ignore_case(struct azfn_span a, struct azfn_span b)
+{
+    return a.length == b.length && azfn__bytes_equal_ignore_case(a.data, b.data, a.length);
+}
+
 bool azfn__span_starts_with(struct azfn_span span, struct azfn_span prefix);
 /* Without the blanks and tabs around it. */
-struct azfn_span azfn__span_trim(struct azfn_span span);
+static inline struct azfn_span azfn__span_trim(struct azfn_span span)
+{
+    while (span.length > 0 && (span.data[0] == ' ' || span.data[0] == '\t')) {
+        span.data++;
+        span.length--;
+    }
+    while (span.length > 0 && (span.data[span.length - 1] == ' ' || span.data[span.length - 1] == '\t')) {
+        span.length--;
+    }
+    return span;
+}
 /* From offset to the end; empty when offset is beyond it. */
 struct azfn_span azfn__span_from(struct azfn_span span, size_t offset);
 bool azfn__span_is_utf8(struct azfn_span span);

@@ -1,5 +1,6 @@
 #include "worker/http_parser.h"
 
+#include "base/bytes.h"
 #include "base/span.h"
 #include "worker/http_header_rules.h"
 #include "worker/http_token.h"
@@ -141,10 +142,9 @@ static size_t skip_blank_lines(struct azfn__http_parser *parser, const char *dat
     return i;
 }
 
-static struct azfn__http_refusal guard_request_line(struct azfn__http_parser *parser, bool is_whole)
+static struct azfn__http_refusal guard_request_line(struct azfn__http_parser *parser, struct azfn_span line,
+                                                    bool is_whole)
 {
-    struct azfn_span line = azfn__buffer_span(&parser->message->head);
-    line.length -= is_whole ? 2 : 0;
     struct azfn__http_refusal refusal =
         azfn__http_guard_request_line(line, is_whole, parser->limits->target_bytes, &parser->line);
     if (refusal.status == 0) {
@@ -155,21 +155,21 @@ static struct azfn__http_refusal guard_request_line(struct azfn__http_parser *pa
     return refusal;
 }
 
-/* The line from line_start to the end of the head's bytes, which ends with LF. */
-static struct azfn__http_refusal guard_line(struct azfn__http_parser *parser, bool *out_is_last)
+/* A line with its end, which is_clean says was looked at: one CR, and LF behind it. */
+static struct azfn__http_refusal guard_line(struct azfn__http_parser *parser, struct azfn_span line, bool is_clean,
+                                            bool *out_is_last)
 {
-    struct azfn_span line = azfn__span_from(azfn__buffer_span(&parser->message->head), parser->line_start);
-    struct azfn__http_refusal refusal = azfn__http_guard_line_end(line);
+    struct azfn__http_refusal refusal = is_clean ? AZFN__HTTP_ACCEPTED : azfn__http_guard_line_end(line);
     parser->line_start += line.length;
     *out_is_last = false;
     if (refusal.status != 0) {
         return refusal;
     }
+    line.length -= 2;
     if (parser->phase == AZFN__HTTP_PHASE_REQUEST_LINE) {
         parser->phase = AZFN__HTTP_PHASE_HEADERS;
-        return guard_request_line(parser, true);
+        return guard_request_line(parser, line, true);
     }
-    line.length -= 2;
     if (line.length == 0) {
         *out_is_last = true;
         return AZFN__HTTP_ACCEPTED;
@@ -238,15 +238,31 @@ static enum azfn__http_parser_state finish_head(struct azfn__http_parser *parser
 static enum azfn__http_parser_state refuse_long_head(struct azfn__http_parser *parser)
 {
     if (parser->phase == AZFN__HTTP_PHASE_REQUEST_LINE) {
-        return refuse(parser, guard_request_line(parser, false));
+        return refuse(parser, guard_request_line(parser, azfn__buffer_span(&parser->message->head), false));
     }
     return refuse(parser, azfn__http_refuse(431, "the head is longer than the limit"));
 }
 
+/* Behind the line's LF, or the end. *out_is_clean: it ends with CR LF and has neither of them before. */
+static const char *find_line_end(const char *p, const char *end, bool *out_has_end, bool *out_is_clean)
+{
+    const char *line_break = azfn__find_line_break(p, end);
+    *out_is_clean = end - line_break >= 2 && line_break[0] == '\r' && line_break[1] == '\n';
+    if (*out_is_clean) {
+        *out_has_end = true;
+        return line_break + 2;
+    }
+    const char *line_feed = line_break < end ? memchr(line_break, '\n', (size_t)(end - line_break)) : NULL;
+    *out_has_end = line_feed != NULL;
+    return line_feed ? line_feed + 1 : end;
+}
+
+/* Lines that came whole are checked where they came, and kept with those around them in one piece. */
 static enum azfn__http_parser_state feed_head(struct azfn__http_parser *parser, const char *data, size_t length,
                                               size_t *out_taken)
 {
     struct azfn__buffer *head = &parser->message->head;
+    size_t kept = 0;
     size_t i = 0;
     if (head->length == 0) {
         /* something that is no HTTP at all, such as TLS, shows at its first byte: no need to wait for a line */
@@ -256,29 +272,39 @@ static enum azfn__http_parser_state feed_head(struct azfn__http_parser *parser, 
         (void)azfn__buffer_reserve(head, HEAD_FIRST_BYTES);
     }
     while (i < length) {
-        const char *line_feed = memchr(data + i, '\n', length - i);
-        size_t piece = line_feed ? (size_t)(line_feed - data) + 1 - i : length - i;
-        size_t room = parser->limits->header_bytes - head->length;
-        bool is_beyond = piece > room;
-        piece = is_beyond ? room : piece;
-        azfn__buffer_append(head, data + i, piece);
-        i += piece;
+        bool has_end;
+        bool is_clean;
+        bool is_last = false;
+        struct azfn__http_refusal refusal = AZFN__HTTP_ACCEPTED;
+        size_t room = parser->limits->header_bytes - head->length - (i - kept);
+        const char *line_end = find_line_end(data + i, data + length, &has_end, &is_clean);
+        struct azfn_span line = azfn__span(data + i, (size_t)(line_end - (data + i)));
+        bool is_beyond = line.length > room;
+        bool came_whole = has_end && !is_beyond && parser->line_start >= head->length;
+        i += is_beyond ? room : line.length;
         *out_taken = i;
+        if (came_whole) {
+            refusal = guard_line(parser, line, is_clean, &is_last);
+        }
+        if (!came_whole || is_last || refusal.status != 0 || i == length) {
+            azfn__buffer_append(head, data + kept, i - kept);
+            kept = i;
+        }
         if (head->has_failed) {
             return refuse_memory(parser);
         }
         if (is_beyond) {
             return refuse_long_head(parser);
         }
-        if (line_feed) {
-            bool is_last;
-            struct azfn__http_refusal refusal = guard_line(parser, &is_last);
-            if (refusal.status != 0) {
-                return refuse(parser, refusal);
-            }
-            if (is_last) {
-                return finish_head(parser);
-            }
+        if (has_end && !came_whole) {
+            line = azfn__span_from(azfn__buffer_span(head), parser->line_start);
+            refusal = guard_line(parser, line, false, &is_last);
+        }
+        if (refusal.status != 0) {
+            return refuse(parser, refusal);
+        }
+        if (is_last) {
+            return finish_head(parser);
         }
     }
     return AZFN__HTTP_NEED_MORE;

@@ -194,15 +194,21 @@ bool azfn__http_header_name_is_allowed(struct azfn_span name)
     return name.length < proxy.length || !azfn__span_equal_ignore_case(azfn__span(name.data, proxy.length), proxy);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 bool azfn__http_header_value_is_valid(struct azfn_span value)
 {
+    if (value.length == 0 || is_blank(value.data[0]) || is_blank(value.data[value.length - 1])) {
+        return false;
+    }
     for (size_t i = 0; i < value.length; i++) {
         unsigned char c = (unsigned char)value.data[i];
-        bool is_blank = c == ' ' || c == '\t';
-        bool is_at_end = i == 0 || i == value.length - 1;
-        if ((is_blank && is_at_end) || (!is_blank && (c < 0x21 || c > 0x7e))) {
+        if ((unsigned char)(c - 0x20) > 0x7e - 0x20 && c != '\t') {
             return false;
         }
     }
-    return value.length > 0;
+    return true;
 }
