@@ -205,6 +205,18 @@ static enum azfn_error read_functions(struct azfn__config_build *build, const st
 }
 
 
+static enum azfn_error index_routes(struct azfn__config_build *build)
+{
+    struct azfn__config *config = build->config;
+    const struct azfn__route **routes =
+        azfn__arena_alloc(&config->arena, config->function_count * sizeof(struct azfn__route *));
+    for (size_t i = 0; routes && i < config->function_count; i++) {
+        routes[i] = config->functions[i].is_forwarded ? config->functions[i].route : NULL;
+    }
+    config->route_index = routes ? azfn__route_index_new(&config->arena, routes, config->function_count) : NULL;
+    return config->route_index ? AZFN_OK : azfn__config_refuse_memory(build->fault);
+}
+
 static enum azfn_error build_all(struct azfn__config_build *build, const struct azfn__config_file *files,
                                  size_t file_count, const struct azfn_function *registered, size_t registered_count)
 {
@@ -234,6 +246,9 @@ static enum azfn_error build_all(struct azfn__config_build *build, const struct 
     }
     if (error == AZFN_OK) {
         error = azfn__config_check_conflicts(build);
+    }
+    if (error == AZFN_OK) {
+        error = index_routes(build);
     }
     if (error == AZFN_OK) {
         build->config->is_core_tools =

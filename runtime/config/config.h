@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "config/config_limits.h"
 #include "config/route.h"
+#include "config/route_index.h"
 
 #include <azfn.h>
 
@@ -90,6 +91,7 @@ struct azfn__config_destination {
 struct azfn__config {
     const struct azfn__config_function *functions; /* sorted by name without regard to case, as the host does */
     size_t function_count;
+    const struct azfn__route_index *route_index; /* of the forwarded functions, by their place in functions */
     const struct azfn__config_secret *secrets; /* sorted by name, and so are the destinations */
     size_t secret_count;
     const struct azfn__config_destination *destinations;

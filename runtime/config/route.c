@@ -3,19 +3,6 @@
 #include "base/span.h"
 #include "config/route_parts.h"
 
-/* The next segment of a path; false at its end. One slash at the end is ignored. */
-static bool next_segment(struct azfn_span path, size_t *at, struct azfn_span *out_segment)
-{
-    if (*at >= path.length) {
-        return false;
-    }
-    const char *start = path.data + *at;
-    const char *slash = memchr(start, '/', path.length - *at);
-    *out_segment = azfn__span(start, slash ? (size_t)(slash - start) : path.length - *at);
-    *at += out_segment->length + 1;
-    return true;
-}
-
 static int hex_digit(char c)
 {
     unsigned char lower = azfn__lower((unsigned char)c);
@@ -36,9 +23,7 @@ static int escaped_byte(struct azfn_span text, size_t at)
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-/* Decodes what stands at *at, one character, as the host's server does: an escape that is no UTF-8 stays
- * as it is, and so do %2F and %00. Returns how many bytes it put into out. */
-static size_t decode_next(struct azfn_span text, size_t *at, char out[static 4])
+size_t azfn__route_decode_next(struct azfn_span text, size_t *at, char out[static 4])
 {
     int byte = escaped_byte(text, *at);
     if (byte < 0 || byte == '/' || byte == 0) {
@@ -62,16 +47,29 @@ static size_t decode_next(struct azfn_span text, size_t *at, char out[static 4])
     return length;
 }
 
-/* Compares without a decoded copy: most requests are compared with most routes in vain. */
+/* How many bytes in front stand for themselves. */
+static size_t unescaped_length(struct azfn_span text)
+{
+    size_t length = 0;
+    while (length < text.length && text.data[length] != '%') {
+        length++;
+    }
+    return length;
+}
+
+/* Compares without a decoded copy: most segments are compared in vain. */
 static bool is_literal(struct azfn_span encoded, struct azfn_span literal)
 {
-    size_t at = 0;
-    size_t matched = 0;
+    size_t at = unescaped_length(encoded);
+    size_t matched = at;
+    if (at > literal.length || !azfn__bytes_equal_ignore_case(encoded.data, literal.data, at)) {
+        return false;
+    }
     while (at < encoded.length) {
         char decoded[4];
-        size_t length = decode_next(encoded, &at, decoded);
+        size_t length = azfn__route_decode_next(encoded, &at, decoded);
         if (length > literal.length - matched ||
-            !azfn__span_equal_ignore_case(azfn__span(decoded, length), azfn__span(literal.data + matched, length))) {
+            !azfn__bytes_equal_ignore_case(decoded, literal.data + matched, length)) {
             return false;
         }
         matched += length;
@@ -85,11 +83,12 @@ static bool decode(struct azfn__arena *arena, struct azfn_span encoded, struct a
     if (!text) {
         return false;
     }
-    size_t length = 0;
-    size_t at = 0;
+    size_t length = unescaped_length(encoded);
+    size_t at = length;
+    memcpy(text, encoded.data, length);
     while (at < encoded.length) {
         char decoded[4];
-        size_t more = decode_next(encoded, &at, decoded);
+        size_t more = azfn__route_decode_next(encoded, &at, decoded);
         memcpy(text + length, decoded, more);
         length += more;
     }
@@ -98,25 +97,17 @@ static bool decode(struct azfn__arena *arena, struct azfn_span encoded, struct a
     return true;
 }
 
-/* The rule of a segment that is one parameter; NULL for a literal or a mix. */
-static const struct azfn__route_rule *simple_rule(const struct azfn__route *route, size_t segment_index)
-{
-    const struct azfn__route_segment *segment = &route->segments[segment_index];
-    const struct azfn__route_part *part = &route->parts[segment->first_part];
-    return segment->part_count == 1 && !azfn_span_is_present(part->literal) ? &route->rules[part->rule] : NULL;
-}
-
 /* All that can be said without decoding: the literals, and how many segments there are. */
 static bool has_shape(const struct azfn__route *route, struct azfn_span path)
 {
     size_t at = 1;
     size_t i = 0;
     struct azfn_span segment;
-    for (; next_segment(path, &at, &segment); i++) {
+    for (; azfn__route_next_segment(path, &at, &segment); i++) {
         if (segment.length == 0 || i >= route->segment_count) {
             return false;
         }
-        const struct azfn__route_rule *rule = simple_rule(route, i);
+        const struct azfn__route_rule *rule = azfn__route_simple_rule(route, i);
         if (rule && rule->is_catch_all) {
             return true;
         }
@@ -126,7 +117,7 @@ static bool has_shape(const struct azfn__route *route, struct azfn_span path)
         }
     }
     for (; i < route->segment_count; i++) {
-        const struct azfn__route_rule *rule = simple_rule(route, i);
+        const struct azfn__route_rule *rule = azfn__route_simple_rule(route, i);
         if (!rule || (!rule->is_catch_all && !rule->is_optional && !azfn_span_is_present(rule->default_value))) {
             return false;
         }
@@ -206,8 +197,8 @@ static bool take_values(const struct azfn__route *route, struct azfn_span path, 
 {
     size_t at = 1;
     struct azfn_span segment;
-    for (size_t i = 0; next_segment(path, &at, &segment); i++) {
-        const struct azfn__route_rule *rule = simple_rule(route, i);
+    for (size_t i = 0; azfn__route_next_segment(path, &at, &segment); i++) {
+        const struct azfn__route_rule *rule = azfn__route_simple_rule(route, i);
         if (!rule && route->segments[i].part_count == 1) {
             continue;
         }

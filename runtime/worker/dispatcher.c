@@ -17,15 +17,10 @@
 
 static void on_deadline_timer(uv_timer_t *timer);
 
-static const struct azfn_function *find_registered(const struct azfn_function *registered, size_t count,
-                                                   struct azfn_span name)
+static struct azfn__dispatcher_function *state_of(struct azfn__dispatcher *dispatcher,
+                                                  const struct azfn__config_function *config)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (azfn_span_equals(name, registered[i].name)) {
-            return &registered[i];
-        }
-    }
-    return NULL;
+    return &dispatcher->functions[config - dispatcher->config->functions];
 }
 
 enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_loop_t *loop,
@@ -43,8 +38,12 @@ enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_lo
     }
     for (size_t i = 0; i < config->function_count; i++) {
         dispatcher->functions[i].config = &config->functions[i];
-        dispatcher->functions[i].registered =
-            find_registered(registered, registered_count, config->functions[i].name);
+    }
+    for (size_t i = 0; i < registered_count; i++) {
+        const struct azfn__config_function *function = azfn__config_find(config, azfn_span_of(registered[i].name));
+        if (function) {
+            state_of(dispatcher, function)->registered = &registered[i];
+        }
     }
     dispatcher->deadline_timer.data = dispatcher;
     if (uv_timer_init(loop, &dispatcher->deadline_timer) != 0) {
@@ -123,12 +122,6 @@ void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn
         log.invocation_id = invocation->id;
     }
     azfn__broker_client_log(dispatcher->broker, &log);
-}
-
-static struct azfn__dispatcher_function *state_of(struct azfn__dispatcher *dispatcher,
-                                                  const struct azfn__config_function *config)
-{
-    return &dispatcher->functions[config - dispatcher->config->functions];
 }
 
 /* NULL, or the limit that one more invocation would cross. */

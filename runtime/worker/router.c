@@ -45,9 +45,12 @@ struct azfn__router_result azfn__router_find(const struct azfn__config *config,
         result.kind = may_be_forged ? AZFN__ROUTER_FORGED : AZFN__ROUTER_ENVELOPE;
         return result;
     }
-    for (size_t i = 0; i < config->function_count; i++) {
-        const struct azfn__config_function *function = &config->functions[i];
-        if (!function->is_forwarded || !azfn__route_match(function->route, request->path, arena, out_match)) {
+    struct azfn__route_candidates candidates;
+    size_t place = 0;
+    azfn__route_index_find(config->route_index, request->path, &candidates);
+    while (azfn__route_candidates_next(&candidates, &place)) {
+        const struct azfn__config_function *function = &config->functions[place];
+        if (!azfn__route_match(function->route, request->path, arena, out_match)) {
             continue;
         }
         if (function->methods & (UINT32_C(1) << request->method)) {
