@@ -30,6 +30,7 @@
 #define DRAIN_TURNS 2
 
 static void on_timer(uv_timer_t *timer);
+static void on_turn(uv_idle_t *handle);
 
 static struct azfn__deadline_queue *queue_at(struct azfn__http_server *server, int index)
 {
@@ -52,9 +53,10 @@ static void arm_timer(struct azfn__http_server *server)
     }
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_expire_check(uv_check_t *check)
 {
-    struct azfn__http_server *server = timer->data;
+    struct azfn__http_server *server = check->data;
+    uv_check_stop(check);
     for (int i = 0; i < QUEUE_COUNT; i++) {
         struct azfn__deadline_link *oldest;
         while ((oldest = queue_at(server, i)->oldest) && oldest->deadline_ms <= uv_now(server->loop)) {
@@ -63,6 +65,14 @@ static void on_timer(uv_timer_t *timer)
         }
     }
     arm_timer(server);
+}
+
+/* What has come in time is read first: it may be that the loop was held up, and not the client. */
+static void on_timer(uv_timer_t *timer)
+{
+    struct azfn__http_server *server = timer->data;
+    uv_check_start(&server->expire_check, on_expire_check);
+    uv_idle_start(&server->turn, on_turn); /* so that the loop does not sleep */
 }
 
 void azfn__http_server_await(struct azfn__http_server *server, struct azfn__deadline_queue *queue,
@@ -82,7 +92,7 @@ static void on_turn(uv_idle_t *handle)
     struct azfn__http_server *server = handle->data;
     struct azfn__http_connection *connection = server->waiting;
     server->waiting = NULL;
-    if (server->drain_turns == 0) {
+    if (server->drain_turns == 0 && !uv_is_active((uv_handle_t *)&server->expire_check)) {
         uv_idle_stop(handle);
     }
     while (connection) {
@@ -265,12 +275,14 @@ enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loo
     server->timer.data = server;
     server->turn.data = server;
     server->accepted_check.data = server;
+    server->expire_check.data = server;
     server->quiet_timer.data = server;
     int status = uv_timer_init(loop, &server->timer);
     status = status ? status : uv_timer_init(loop, &server->accept_timer);
     status = status ? status : uv_timer_init(loop, &server->quiet_timer);
     status = status ? status : uv_idle_init(loop, &server->turn);
     status = status ? status : uv_check_init(loop, &server->accepted_check);
+    status = status ? status : uv_check_init(loop, &server->expire_check);
     status = status ? status : reserve_descriptor_table(server);
     status = status ? status : uv_poll_init(loop, &server->listener, fd);
     status = status ? status : listen(fd, BACKLOG) != 0 ? -errno : 0;

@@ -40,6 +40,7 @@ struct azfn__http_server {
     uv_timer_t accept_timer; /* runs while the system lacks what a connection needs */
     uv_timer_t timer; /* for the first deadline of all queues */
     uv_idle_t turn;   /* runs while connections wait for their next turn */
+    uv_check_t expire_check; /* runs after the timer, once what has come was read */
     uv_check_t accepted_check;
     uv_timer_t quiet_timer;
     struct azfn__http_server_queues queues;

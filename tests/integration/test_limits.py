@@ -249,7 +249,7 @@ class Times(LimitsCase):
         begin = time.monotonic()
         while time.monotonic() - begin < 1.3:  # three periods
             left -= len(connection.recv(4 << 20, socket.MSG_WAITALL))
-            time.sleep(0.06)  # the client's own slowness
+            time.sleep(0.07)  # the client's own slowness
         self.assertGreater(left, 10 << 20)
         while left > 0 and (piece := connection.recv(4 << 20)):
             left -= len(piece)

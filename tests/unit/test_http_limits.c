@@ -143,6 +143,26 @@ static void the_time_of_a_head_is_not_begun_again_by_its_bytes(void **state)
     clean_up(&fixture);
 }
 
+/* Here the test holds up the loop; elsewhere a function that takes long. */
+static void a_client_is_not_blamed_for_a_loop_that_was_held_up(void **state)
+{
+    (void)state;
+    static const char rest[] = "P/1.1\r\nHost: h\r\n\r\n";
+    struct fixture fixture;
+    struct client client;
+    struct azfn__config_limits limits = azfn__config_default_limits;
+    limits.header_timeout_ms = 20;
+    set_up_with(&fixture, &limits);
+    connect_to(&fixture, &client);
+    send_text(&client, "GET /api/hello?name=x HTT");
+    AWAIT(&fixture, fixture.server.queues.head.oldest);
+    assert_int_equal(send(client.fd, rest, sizeof(rest) - 1, MSG_NOSIGNAL), sizeof(rest) - 1);
+    usleep(40000);
+    require_reply(&client, "hello x");
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
 static void an_answer_goes_on_as_long_as_enough_of_it_is_taken(void **state)
 {
     (void)state;
@@ -277,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_body_goes_on_as_long_as_enough_of_it_comes),
         cmocka_unit_test(what_is_around_chunks_is_no_body),
         cmocka_unit_test(the_time_of_a_head_is_not_begun_again_by_its_bytes),
+        cmocka_unit_test(a_client_is_not_blamed_for_a_loop_that_was_held_up),
         cmocka_unit_test(an_answer_goes_on_as_long_as_enough_of_it_is_taken),
         cmocka_unit_test(what_comes_ahead_is_no_more_than_its_limit),
         cmocka_unit_test(requests_of_all_functions_together_are_limited),
