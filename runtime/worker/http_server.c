@@ -119,15 +119,17 @@ uint64_t azfn__http_server_required_bytes(const struct azfn__http_server *server
 
 static void log_limit(struct azfn__http_server *server, struct azfn__http_server_notice *notice, const char *what)
 {
-    char text[160];
+    char text[192];
+    char more[64] = "";
     uint64_t now = uv_now(server->loop);
     if (now < notice->next_ms) {
         notice->skipped++;
         return;
     }
-    int length = notice->skipped == 0
-                     ? snprintf(text, sizeof(text), "%s", what)
-                     : snprintf(text, sizeof(text), "%s (and %u times since the last such line)", what, notice->skipped);
+    if (notice->skipped > 0) {
+        snprintf(more, sizeof(more), " (and %u times since the last such line)", notice->skipped);
+    }
+    int length = snprintf(text, sizeof(text), "%s%s", what, more);
     *notice = (struct azfn__http_server_notice){.next_ms = now + NOTICE_MS};
     azfn__dispatcher_log(server->dispatcher, NULL, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:connections",
                          azfn__span(text, length > 0 ? (size_t)length : 0));
