@@ -7,7 +7,9 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 # the checkout may lie where that user can't read
 mkdir -p "$copy/build"
+mkdir -p "$copy/runtime/config"
 cp -r tests tools "$copy"
+cp runtime/config/azfn.schema.json "$copy/runtime/config"
 cp -r "$build/app" "$build/probe_app" "$build/tests" "$copy/build"
 chown -R $user:$user "$copy"
 chmod 0755 "$copy"

@@ -1,6 +1,7 @@
 #include "worker/http_head_guard.h"
 
 #include "base/span.h"
+#include "worker/http_header_rules.h"
 #include "worker/http_token.h"
 
 /* Those of enum azfn__method; llhttp knows 26 more, which no function can be registered for. */
@@ -42,13 +43,29 @@ static struct azfn__http_refusal guard_version(struct azfn_span text, uint8_t *o
     return AZFN__HTTP_ACCEPTED;
 }
 
-/* The absolute form ("http://host/x") is for proxies; the host never sends it, and a second place that
- * names the authority would have to be compared with Host. */
-static struct azfn__http_refusal guard_target(struct azfn_span target, enum azfn__method method)
+/* The absolute form is what clients send to proxies, and a server has to take it (RFC 9112, 3.2.2). */
+static bool find_authority(struct azfn_span target, size_t *out_length)
+{
+    if (target.length < AZFN__HTTP_SCHEME.length ||
+        !azfn__span_equal_ignore_case(azfn__span(target.data, AZFN__HTTP_SCHEME.length), AZFN__HTTP_SCHEME)) {
+        return false;
+    }
+    struct azfn_span authority = azfn__span_from(target, AZFN__HTTP_SCHEME.length);
+    size_t length = 0;
+    while (length < authority.length && authority.data[length] != '/' && authority.data[length] != '?') {
+        length++;
+    }
+    *out_length = length;
+    return length > 0 && azfn__http_is_host(azfn__span(authority.data, length));
+}
+
+static struct azfn__http_refusal guard_target(struct azfn_span target, enum azfn__method method,
+                                              size_t *out_authority_length)
 {
     bool is_asterisk = method == AZFN__METHOD_OPTIONS && target.length == 1 && target.data[0] == '*';
-    if (!is_asterisk && target.data[0] != '/') {
-        return azfn__http_refuse(400, "a request target that is not in origin form");
+    *out_authority_length = 0;
+    if (!is_asterisk && target.data[0] != '/' && !find_authority(target, out_authority_length)) {
+        return azfn__http_refuse(400, "a request target that is neither a path nor an http URL");
     }
     for (size_t i = 0; i < target.length; i++) {
         char c = target.data[i];
@@ -102,7 +119,7 @@ struct azfn__http_refusal azfn__http_guard_request_line(struct azfn_span line, b
     }
     out_line->method_length = method.length;
     out_line->target_length = target.length;
-    return guard_target(target, out_line->method);
+    return guard_target(target, out_line->method, &out_line->authority_length);
 }
 
 struct azfn__http_refusal azfn__http_guard_line_end(struct azfn_span line)

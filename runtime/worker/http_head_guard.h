@@ -4,13 +4,17 @@
 #ifndef AZFN_WORKER_HTTP_HEAD_GUARD_H
 #define AZFN_WORKER_HTTP_HEAD_GUARD_H
 
+#include "base/span.h"
 #include "config/config.h"
 #include "worker/http_refusal.h"
+
+#define AZFN__HTTP_SCHEME AZFN__SPAN("http://")
 
 struct azfn__http_request_line {
     enum azfn__method method;
     size_t method_length;
     size_t target_length;
+    size_t authority_length; /* of "http://authority/path"; 0 for the origin form, "/path" */
     uint8_t minor_version;
 };
 

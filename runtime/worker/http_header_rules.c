@@ -40,7 +40,7 @@ static bool is_host_char(char c)
 
 /* uri-host [ ":" port ] of RFC 9112, 3.2, by its characters. An empty one is valid only where a target has no
  * authority, which those of the http scheme always have. */
-static bool is_host_valid(struct azfn_span host)
+bool azfn__http_is_host(struct azfn_span host)
 {
     size_t i = 0;
     if (host.length > 0 && host.data[0] == '[') {
@@ -80,7 +80,7 @@ static struct azfn__http_refusal survey_host(struct survey *survey, struct azfn_
     if (++survey->host_count > 1) {
         return azfn__http_refuse(400, "more than one Host");
     }
-    return is_host_valid(value) ? AZFN__HTTP_ACCEPTED : azfn__http_refuse(400, "a Host that is none");
+    return azfn__http_is_host(value) ? AZFN__HTTP_ACCEPTED : azfn__http_refuse(400, "a Host that is none");
 }
 
 /* Equal repeats and lists ("5, 5") could be merged (RFC 9110, 8.6), but nobody honest sends them. */

@@ -15,6 +15,9 @@ struct azfn__http_header_facts {
     bool expects_continue;
 };
 
+/* uri-host [ ":" port ] of RFC 9112, 3.2, by its characters. */
+bool azfn__http_is_host(struct azfn_span host);
+
 struct azfn__http_refusal azfn__http_check_headers(const struct azfn__http_header *headers, size_t header_count,
                                                    uint8_t minor_version,
                                                    struct azfn__http_header_facts *out_facts);

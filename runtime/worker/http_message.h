@@ -17,8 +17,8 @@ struct azfn__http_header {
 struct azfn__http_request {
     enum azfn__method method;
     struct azfn_span method_name;
-    struct azfn_span target; /* "/api/x?y=1", or "*" for OPTIONS */
-    struct azfn_span path;   /* the target without its query */
+    struct azfn_span target; /* "/api/x?y=1", "http://host/api/x?y=1", or "*" for OPTIONS */
+    struct azfn_span path;   /* the target without its host and its query */
     struct azfn_span query;  /* what follows the "?"; absent without one */
     const struct azfn__http_header *headers;
     size_t header_count;

@@ -180,14 +180,37 @@ static struct azfn__http_refusal guard_line(struct azfn__http_parser *parser, st
     return azfn__http_guard_header_line(line);
 }
 
-static void cut_target(struct azfn__http_request *request)
+static void cut_target(struct azfn__http_request *request, struct azfn_span target)
 {
-    const char *mark = memchr(request->target.data, '?', request->target.length);
-    size_t length = mark ? (size_t)(mark - request->target.data) : request->target.length;
-    request->path = azfn__span(request->target.data, length);
+    const char *mark = target.length > 0 ? memchr(target.data, '?', target.length) : NULL;
+    size_t length = mark ? (size_t)(mark - target.data) : target.length;
+    request->path = length > 0 ? azfn__span(target.data, length) : AZFN__SPAN("/");
     if (mark) {
-        request->query = azfn__span_from(request->target, length + 1);
+        request->query = azfn__span_from(target, length + 1);
     }
+}
+
+/* The authority of an absolute target counts, and not what Host says (RFC 9112, 3.2.2). */
+static void take_authority(struct azfn__http_message *message, size_t header_count, struct azfn_span authority)
+{
+    for (size_t i = 0; i < header_count; i++) {
+        if (azfn__span_equal_ignore_case(message->headers[i].name, AZFN__SPAN("Host"))) {
+            message->headers[i].value = authority;
+        }
+    }
+}
+
+static void take_target(struct azfn__http_parser *parser)
+{
+    struct azfn__http_request *request = &parser->request;
+    struct azfn_span target = request->target;
+    size_t authority_length = parser->line.authority_length;
+    if (authority_length > 0) {
+        target = azfn__span_from(target, AZFN__HTTP_SCHEME.length);
+        take_authority(parser->message, request->header_count, azfn__span(target.data, authority_length));
+        target = azfn__span_from(target, authority_length);
+    }
+    cut_target(request, target);
 }
 
 /* llhttp and the guards have to agree on what the head is made of: where they do not, one of them is wrong. */
@@ -230,7 +253,7 @@ static enum azfn__http_parser_state finish_head(struct azfn__http_parser *parser
     request->is_keep_alive = facts.is_keep_alive;
     request->expects_continue = facts.expects_continue && request->has_body;
     request->body = azfn__span("", 0);
-    cut_target(request);
+    take_target(parser);
     parser->phase = AZFN__HTTP_PHASE_BODY_START;
     return AZFN__HTTP_HEAD;
 }

@@ -164,7 +164,7 @@ REFUSED = {
             b"a\\b", b"a?b", b"a#b", b"<a>", b"a\xe9", b"%zz", b"a\x00")),
     ),
     "the request line": (
-        (400, get(path=b"http://localhost" + PATH)),
+        (400, get(path=b"http://user@localhost" + PATH)),
         (400, get(path=b"//localhost" + PATH + b"#x")),
         (400, get(path=b"localhost")),
         (400, get(path=b"*")),

@@ -64,6 +64,16 @@ class Http(probe.TestCase):
             length = int(value) if name.lower() == b"content-length" else length
         return stream.read(length)
 
+    def test_an_absolute_target_says_path_and_host(self):
+        for target, path in (("http://other:81/api/HttpEnv?a=b", b"/api/HttpEnv"), ("HTTP://[::1]/api/HttpEnv", b"/api/HttpEnv")):
+            answer, _ = self.send(f"GET {target} HTTP/1.1\r\n{HOST}\r\n")
+            seen = json.loads(answer.body)
+            self.assertEqual(bytes.fromhex(seen["path"]), path)
+            hosts = [bytes.fromhex(value) for name, value in seen["headers"] if bytes.fromhex(name) == b"Host"]
+            self.assertEqual(hosts, [target.split("/")[2].encode()])
+        answer, _ = self.send(f"GET http://other?a HTTP/1.1\r\n{HOST}\r\n")
+        self.assertEqual(answer.status, 200)
+
     def test_a_body_with_content_length_arrives_whole(self):
         body = bytes(range(256)) * 300
         answer, _ = self.send(f"POST /api/HttpEnv HTTP/1.1\r\n{HOST}Content-Length: {len(body)}\r\n\r\n".encode() + body)
