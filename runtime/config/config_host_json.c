@@ -79,13 +79,29 @@ static enum azfn_error read_handler(struct azfn__config_build *build, struct azf
     return error == AZFN_OK ? read_executable(reader, &handler) : error;
 }
 
+/* The one profile that newer hosts know: it proxies, and has no route prefix. */
+static enum azfn_error read_profile(struct azfn__config_build *build, struct azfn__config_reader *reader,
+                                    const struct azfn__config_node *root)
+{
+    struct azfn__config_node profile;
+    struct azfn_span text = azfn__span("", 0);
+    enum azfn_error error = azfn__config_member(reader, root, "configurationProfile", &profile);
+    if (error == AZFN_OK && azfn_span_is_present(profile.value)) {
+        error = azfn__config_text(reader, &profile, "a string", &text);
+    }
+    bool is_mcp = azfn__span_equal_ignore_case(text, AZFN__SPAN("mcp-custom-handler"));
+    build->config->is_proxying = build->config->is_proxying || is_mcp;
+    build->config->route_prefix = is_mcp ? azfn__span("", 0) : DEFAULT_ROUTE_PREFIX;
+    return error;
+}
+
 static enum azfn_error read_route_prefix(struct azfn__config_build *build, struct azfn__config_reader *reader,
                                          const struct azfn__config_node *root)
 {
     struct azfn__config_node extensions;
     struct azfn__config_node http;
     struct azfn__config_node prefix = {0};
-    struct azfn_span text = DEFAULT_ROUTE_PREFIX;
+    struct azfn_span text = build->config->route_prefix;
     enum azfn_error error = find_section(reader, root, "extensions", &extensions);
     if (error == AZFN_OK) {
         error = find_section(reader, &extensions, "http", &http);
@@ -189,6 +205,9 @@ enum azfn_error azfn__config_read_host(struct azfn__config_build *build, const s
     }
     if (error == AZFN_OK) {
         error = read_handler(build, &reader, &root);
+    }
+    if (error == AZFN_OK) {
+        error = read_profile(build, &reader, &root);
     }
     if (error == AZFN_OK) {
         error = read_route_prefix(build, &reader, &root);

@@ -202,6 +202,19 @@ static void the_files_of_the_host_may_have_comments_and_unknown_keys(void **stat
     azfn__config_destroy(config);
 }
 
+static void the_profile_for_mcp_proxies_and_has_no_prefix(void **state)
+{
+    (void)state;
+    struct azfn__config *config = make(HOST(",\"configurationProfile\":\"mcp-custom-handler\""), HTTP, QUEUE, NULL);
+    assert_true(config->is_proxying);
+    assert_int_equal(config->route_prefix.length, 0);
+    azfn__config_destroy(config);
+    config = make(HOST(",\"configurationProfile\":\"another\""), HTTP, QUEUE, NULL);
+    assert_false(config->is_proxying);
+    assert_true(azfn_span_equals(config->route_prefix, "api"));
+    azfn__config_destroy(config);
+}
+
 static void the_route_prefix_is_trimmed_and_may_be_empty(void **state)
 {
     (void)state;
@@ -407,6 +420,7 @@ int main(void)
         cmocka_unit_test(each_output_is_encoded_as_its_type_needs_it),
         cmocka_unit_test(an_inout_binding_is_an_input_and_an_output),
         cmocka_unit_test(the_files_of_the_host_may_have_comments_and_unknown_keys),
+        cmocka_unit_test(the_profile_for_mcp_proxies_and_has_no_prefix),
         cmocka_unit_test(the_route_prefix_is_trimmed_and_may_be_empty),
         cmocka_unit_test(the_default_timeout_stays_below_the_hosts),
         cmocka_unit_test(azfn_json_grants_what_it_says),
