@@ -12,7 +12,7 @@ import probe
 from azfn_local.wire import WireError, build_request, read_response
 from probe import Roles, ask, children, wait_until
 
-SHORT = {"functions": {"Block": {"timeoutMs": 400}, "BlockQueue": {"timeoutMs": 400}}}
+SHORT = {"functions": {"Block": {"timeoutMs": 600}, "BlockQueue": {"timeoutMs": 600}}}
 # as the runtime's: threads of the pool, and how many have to be lost until the worker is replaced
 THREADS, WORN_OUT = 4, 2
 CLIENTS = 50
@@ -83,7 +83,7 @@ class Threads(probe.TestCase):
             self.assertEqual(probe.exchange(self.connect(handler), block("body=again reply")).body, b"again")
 
     def test_draining_waits_for_what_runs_and_not_for_what_hangs(self):
-        policy = {"functions": {"BlockQueue": {"timeoutMs": 300}}}
+        policy = {"functions": {"BlockQueue": {"timeoutMs": 600}}}
         with self.probe_app(policy=policy) as handler:
             self.assertEqual(handler.request(event("hang")).status, 500)
             connection = self.connect(handler)
@@ -149,7 +149,7 @@ class Replacement(probe.TestCase):
         return {process.pid for process in children(launcher.pid) if process.is_alive()}
 
     def test_no_request_fails_while_a_worn_out_worker_is_replaced(self):
-        policy = {"functions": {"BlockQueue": {"timeoutMs": 300}}}
+        policy = {"functions": {"BlockQueue": {"timeoutMs": 600}}}
         with self.probe_app(policy=policy) as handler:
             roles = Roles(handler.pid)
             with Hammer(handler, "") as hammer:
@@ -174,7 +174,7 @@ class Replacement(probe.TestCase):
         return sum(text in line.text for line in handler.lines)
 
     def test_what_is_in_flight_is_finished_by_the_old_worker(self):
-        policy = {"functions": {"BlockQueue": {"timeoutMs": 300}}}
+        policy = {"functions": {"BlockQueue": {"timeoutMs": 600}}}
         with self.probe_app(policy=policy) as handler:
             slow = self.connect(handler)
             slow.sendall(ask("print=begun delay=2000 body=slow reply"))
@@ -193,7 +193,7 @@ class Replacement(probe.TestCase):
             blocked.close()
 
     def test_an_end_that_is_asked_for_in_the_midst_is_clean(self):
-        policy = {"functions": {"BlockQueue": {"timeoutMs": 300}}}
+        policy = {"functions": {"BlockQueue": {"timeoutMs": 600}}}
         for wanted in ("replaces this one", None):
             with self.subTest(after=wanted), self.probe_app(policy=policy) as handler:
                 roles = Roles(handler.pid)
@@ -212,7 +212,7 @@ class Replacement(probe.TestCase):
                 wait_until(lambda: not any(process.is_alive() for process in roles.all()), 1, "the end of all")
 
     def test_a_worker_that_dies_while_it_is_replaced_does_no_harm(self):
-        policy = {"functions": {"BlockQueue": {"timeoutMs": 300}}}
+        policy = {"functions": {"BlockQueue": {"timeoutMs": 600}}}
         with self.probe_app(policy=policy) as handler:
             roles = Roles(handler.pid)
             self.wear_out(handler)
@@ -226,7 +226,7 @@ class Replacement(probe.TestCase):
             self.assertEqual(handler.terminate(), 0)
 
     def test_a_successor_that_can_not_start_leaves_the_old_one_at_work(self):
-        policy = {"functions": {"BlockQueue": {"timeoutMs": 300}}}
+        policy = {"functions": {"BlockQueue": {"timeoutMs": 600}}}
         with self.probe_app(policy=policy) as handler:
             roles = Roles(handler.pid)
             (handler.app.root / "handler").chmod(0o644)  # no further worker can be executed
