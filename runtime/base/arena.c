@@ -114,15 +114,24 @@ struct azfn_span azfn__arena_copy(struct azfn__arena *arena, struct azfn_span sp
 
 struct azfn_span azfn__arena_vformat(struct azfn__arena *arena, const char *format, va_list arguments)
 {
+    /* most texts fit into what is left, and then need no second pass; what is left is no longer than a block */
+    char *start = arena->next;
+    size_t room = arena->left;
     va_list again;
     va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, again);
+    int length = vsnprintf(start, room, format, again);
     va_end(again);
     char *text = length < 0 ? NULL : azfn__arena_alloc(arena, (size_t)length + 1);
+    if (text != start && room > 0) {
+        /* nobody wipes it later: it is no piece */
+        sodium_memzero(start, length < 0 || (size_t)length > room ? room : (size_t)length);
+    }
     if (!text) {
         return azfn__absent();
     }
-    vsnprintf(text, (size_t)length + 1, format, arguments);
+    if (text != start) {
+        vsnprintf(text, (size_t)length + 1, format, arguments);
+    }
     return (struct azfn_span){.data = text, .length = (size_t)length};
 }
 

@@ -192,6 +192,26 @@ static void a_copy_that_does_not_fit_is_absent(void **state)
     azfn__arena_clean_up(&arena);
 }
 
+static void a_text_that_does_not_fit_leaves_nothing_where_it_was_tried(void **state)
+{
+    (void)state;
+    struct azfn__arena arena;
+    azfn__arena_init(&arena, 10000);
+    memset(azfn__arena_alloc(&arena, 64), 'x', 64);
+    char *tried = arena.next;
+    size_t room = arena.left;
+    memset(tried, 0, room);
+    assert_int_equal(azfn__arena_format(&arena, "%09000d", 7).length, 9000);
+    assert_ptr_equal(arena.next, tried);
+    assert_null(azfn__arena_format(&arena, "%0300d%0800d", 7, 8).data); /* beyond the arena's limit */
+    assert_ptr_equal(arena.next, tried);
+    for (size_t i = 0; i < room; i++) {
+        assert_int_equal(tried[i], 0);
+    }
+    assert_ptr_equal(azfn__arena_format(&arena, "%0300d", 7).data, tried);
+    azfn__arena_clean_up(&arena);
+}
+
 static void text_is_formatted_at_any_length(void **state)
 {
     (void)state;
@@ -241,6 +261,7 @@ int main(void)
         cmocka_unit_test(the_newest_of_many_blocks_is_kept_clean),
         cmocka_unit_test(a_copy_has_a_nul_behind_it),
         cmocka_unit_test(a_copy_that_does_not_fit_is_absent),
+        cmocka_unit_test(a_text_that_does_not_fit_leaves_nothing_where_it_was_tried),
         cmocka_unit_test(text_is_formatted_at_any_length),
         cmocka_unit_test(it_can_be_used_after_it_was_cleaned_up),
     };
