@@ -172,6 +172,40 @@ static void of_a_thousand_routes_only_a_few_are_asked(void **state)
     azfn__arena_clean_up(&app.arena);
 }
 
+/* All ways to have depth segments that are "a" or a parameter. */
+static void add_all_mixes(struct app *app, unsigned depth, const char *end)
+{
+    for (unsigned mix = 0; mix < 1u << depth; mix++) {
+        char text[128] = "";
+        size_t length = 0;
+        for (unsigned i = 0; i < depth; i++) {
+            length += (size_t)snprintf(text + length, sizeof(text) - length, mix >> i & 1 ? "a/" : "{x%u}/", i);
+        }
+        snprintf(text + length, sizeof(text) - length, "%s", end);
+        add(app, text);
+    }
+}
+
+static void no_route_is_forgotten_where_very_many_may_match(void **state)
+{
+    (void)state;
+    struct app app;
+    set_up(&app);
+    add_all_mixes(&app, 4, "{*rest}"); /* as many places as are followed, each with a list */
+    add_all_mixes(&app, 3, "{end?}");
+    finish(&app);
+    assert_true(require_same(&app, "/api/a/a/a/a") >= 24);
+    require_same(&app, "/api/a/a/a");
+    require_same(&app, "/api/a/b/a/a/c");
+    azfn__arena_clean_up(&app.arena);
+    set_up(&app);
+    add_all_mixes(&app, 6, "z"); /* more places than are followed */
+    finish(&app);
+    assert_true(require_same(&app, "/api/a/a/a/a/a/a/z") >= 64);
+    require_same(&app, "/api/a/b/a/b/a/b/z");
+    azfn__arena_clean_up(&app.arena);
+}
+
 static void an_app_without_routes_has_an_index_too(void **state)
 {
     (void)state;
@@ -188,6 +222,7 @@ int main(void)
         cmocka_unit_test(what_matches_is_offered_in_order),
         cmocka_unit_test(drawn_templates_and_paths_agree_with_asking_each_route),
         cmocka_unit_test(of_a_thousand_routes_only_a_few_are_asked),
+        cmocka_unit_test(no_route_is_forgotten_where_very_many_may_match),
         cmocka_unit_test(an_app_without_routes_has_an_index_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
