@@ -4,7 +4,11 @@
 
 bool azfn__bytes_equal_ignore_case(const char *a, const char *b, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
+    size_t i = 0;
+    while (length - i >= 8 && azfn__load_8(a + i) == azfn__load_8(b + i)) {
+        i += 8;
+    }
+    for (; i < length; i++) {
         if (a[i] != b[i] && azfn__lower((unsigned char)a[i]) != azfn__lower((unsigned char)b[i])) {
             return false;
         }
