@@ -274,7 +274,7 @@ static void start_worker(void *user_data)
         return;
     }
     if (supervisor->workers.serving && !azfn__retirement_make_room(&supervisor->workers.retirement)) {
-        azfn__restart_schedule_wait(&supervisor->schedule, ROOM_RETRY_MS); /* the one that was killed for it has yet to end */
+        azfn__restart_schedule_wait(&supervisor->schedule, ROOM_RETRY_MS); /* one was killed for it */
         return;
     }
     supervisor->last_fault[0] = '\0';

@@ -157,7 +157,7 @@ static void settle_late(struct azfn__blocking_job *job)
     flush_logs(job, invocation);
     log_about(invocation, AZFN_LOG_WARNING,
               job->has_answered
-                  ? AZFN__SPAN("the function answered after its timeoutMs: the answer is thrown away, its thread is back")
+                  ? AZFN__SPAN("the function answered after its timeoutMs: its answer is lost, its thread is back")
                   : AZFN__SPAN("the function returned after its timeoutMs, without an answer: its thread is back"));
     invocation->state = AZFN__INVOCATION_ANSWERED;
     if (invocation->responder) { /* there was no memory for a stand-in */

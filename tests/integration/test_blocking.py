@@ -25,8 +25,8 @@ def block(words, **options):
 def event(words, invocation_id="event-1"):
     """A queue message, as the host in the cloud sends it: chunked."""
     body = json.dumps({"Data": {"message": json.dumps(words)}, "Metadata": {}}).encode()
-    headers = [("Host", "127.0.0.1"), ("X-Azure-Functions-InvocationId", invocation_id), ("Transfer-Encoding", "chunked"),
-               ("Content-Type", "application/json; charset=utf-8")]
+    headers = [("Host", "127.0.0.1"), ("X-Azure-Functions-InvocationId", invocation_id),
+               ("Transfer-Encoding", "chunked"), ("Content-Type", "application/json; charset=utf-8")]
     return build_request("POST", "/BlockQueue", headers, body, framing="chunked")
 
 
@@ -36,7 +36,7 @@ class Threads(probe.TestCase):
             waiting = [self.connect(handler) for _ in range(THREADS + 1)]
             for number, connection in enumerate(waiting):
                 connection.sendall(block(f"print=begun wait body={number} header=X-A:b reply"))
-            wait_until(lambda: sum("begun" in line.text for line in handler.lines) == THREADS, what="all threads at work")
+            wait_until(lambda: sum("begun" in line.text for line in handler.lines) == THREADS, what="work for all")
             self.assertEqual(handler.request(ask("body=loop reply")).body, b"loop")
             for _ in waiting:
                 handler.request(ask("open reply"))
@@ -232,7 +232,8 @@ class Replacement(probe.TestCase):
             (handler.app.root / "handler").chmod(0o644)  # no further worker can be executed
             self.wear_out(handler)
             handler.wait_for_line("so the other one stays for now")
-            self.assertEqual(self.count(handler, "can't execute a worker: Permission denied"), 6)  # the last says it too
+            # five times, and once more in the last line
+            self.assertEqual(self.count(handler, "can't execute a worker: Permission denied"), 6)
             self.assertEqual(handler.request(block("body=still reply")).body, b"still")
             self.assertTrue(roles.worker.is_alive())
             self.assertEqual(handler.terminate(), 0)

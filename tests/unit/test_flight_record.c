@@ -125,7 +125,8 @@ static void what_a_process_wrote_is_there_after_its_death(void **state)
     assert_true(pid >= 0);
     if (pid == 0) {
         struct azfn__flight_record *record = azfn__flight_record_map(fd);
-        azfn__flight_record_enter(&record->threads[AZFN__FLIGHT_RECORD_THREADS - 1], AZFN__SPAN("crash"), AZFN__SPAN("7"));
+        azfn__flight_record_enter(&record->threads[AZFN__FLIGHT_RECORD_THREADS - 1], AZFN__SPAN("crash"),
+                                  AZFN__SPAN("7"));
         _exit(9);
     }
     int result;

@@ -11,7 +11,7 @@
  *   sleep=MS  wait  open                                for functions that block: "wait" until somebody does "open"
  *   await                                               until nobody waits for the answer any more
  *   crash  exit=N  spin=MS  hang                        what no function should do
- *   demand                                              what only an attacker does: asks the broker for another worker */
+ *   demand                                              what an attacker may do: asks the broker for another worker */
 #include "probe.h"
 
 #include <semaphore.h>
