@@ -7,6 +7,7 @@ It needs two cores: one for the server, one for wrk. Ratios and counts hold from
 """
 
 import argparse
+import os
 import pathlib
 import socket
 import statistics
@@ -22,6 +23,7 @@ import report
 import servers
 
 BEGIN = time.monotonic()
+LOAD_BEFORE = os.getloadavg()[0]
 SERVER_CORE, LOAD_CORE = 0, 1
 ROUNDS = 5
 ROUNDS_WITHOUT_GOAL = 3
@@ -194,12 +196,15 @@ def main():
     parser.add_argument("--long", action="store_true", help="ten million requests instead of a hundred thousand")
     parser.add_argument("--output", type=pathlib.Path, help="where to write the page; otherwise it is printed")
     options = parser.parse_args()
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         folder.chmod(0o755)  # the worker is another user
         bench = Bench(options.build.resolve(), folder)
         others = languages.found(folder)
         page = report.page({
+            "load": LOAD_BEFORE,
             "goals": measure_goals(bench),
             "calls": measure_calls(bench),
             "start": measure_start(bench, others),

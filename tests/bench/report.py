@@ -9,7 +9,7 @@ import subprocess
 PAGE = """\
 # Performance
 
-Measured by `make bench`, which writes this page. {date}, {machine}.
+Measured by `make bench`, which writes this page. {date}, {machine}. {load}
 
 ## What it means
 
@@ -31,12 +31,14 @@ instruction copies or wipes (`rep movsb`), so for large bodies it says too much.
 
 {goals}
 
+{missed}
+
 The same runs, counted:
 
 {counts}
 
 The answer has to be read with the question: the minimal server does not check a byte. The handler checks the head
-twice (llhttp, and the guards of PITFALLS that llhttp lacks), checks all of the JSON and its UTF-8, decodes text
+twice (llhttp, and guards of our own for what llhttp lets through), checks all of the JSON and its UTF-8, decodes text
 that the host has put into text, finds the function, measures its time, and wipes what it held. What a queue message
 costs comes from its three layers of escapes: the host writes a quote of the message as four bytes.
 
@@ -114,6 +116,18 @@ def _goals(rows):
                    "minimal, requests/s"], lines)
 
 
+def _missed(rows):
+    missed = [row["name"] for row in rows if row["goal"] and row["ratio"] > row["goal"]]
+    return f"Above its goal in this run: {'; '.join(missed)}." if missed else "Every goal was met in this run."
+
+
+def _load(average):
+    if average < 0.5:
+        return "Nothing else was running."
+    return (f"The load average was {average:.1f} before the run: other programs wanted the same cores, so rates and "
+            "start times are worse than they would be alone.")
+
+
 def _counts(rows):
     return _table(["request", "handler, user instructions", "minimal server"],
                   [[row["name"], f"{row['handler_instructions']:,.0f}", f"{row['minimal_instructions']:,.0f}"]
@@ -169,6 +183,8 @@ def page(run):
     return PAGE.format(
         date=datetime.date.today().isoformat(),
         machine=_machine(),
+        load=_load(run["load"]),
+        missed=_missed(run["goals"]),
         rounds=len(run["goals"][0]["ratios"]),
         goals=_goals(run["goals"]),
         counts=_counts(run["goals"]),
