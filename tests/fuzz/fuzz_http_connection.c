@@ -19,7 +19,7 @@
 #define CONNECTION_LIMIT 3
 /* What functions have, in the configurations below; all limits of connections are far beyond it. */
 #define TIMEOUT_MS 20
-#define DISTURBING_MS 30000
+#define DISTURBING_MS 29000
 #define MAX_TURNS 4000
 
 #define LITERAL(text) {(text), sizeof(text) - 1}
