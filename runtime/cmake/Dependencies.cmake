@@ -36,6 +36,7 @@ else()
   find_path(llhttp_HEADER_DIR NAMES llhttp.h PATHS /usr/share/include/llhttp REQUIRED)
   add_library(azfn_llhttp OBJECT ${llhttp_SOURCE_DIR}/llhttp.c ${llhttp_SOURCE_DIR}/http.c
                                  ${llhttp_SOURCE_DIR}/api.c)
+  azfn_link_time_optimization(azfn_llhttp)
   target_include_directories(azfn_llhttp SYSTEM PUBLIC ${llhttp_HEADER_DIR})
   target_compile_definitions(azfn_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
   target_compile_options(azfn_llhttp PRIVATE -O2 -fstack-protector-strong -fcf-protection=full
