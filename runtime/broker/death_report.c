@@ -32,7 +32,7 @@ static size_t describe(int status, bool was_ready, bool was_running, char out_te
 }
 
 void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__flight_record *record, int status,
-                              bool was_ready, char out_text[AZFN__DEATH_TEXT_BYTES])
+                              bool was_ready, struct azfn__suspects *suspects, char out_text[AZFN__DEATH_TEXT_BYTES])
 {
     struct azfn__flight_slot copy;
     struct azfn__log_entry entry = {.level = AZFN_LOG_ERROR,
@@ -43,6 +43,7 @@ void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__fli
         azfn__flight_record_read(&copy, &entry.function, &entry.invocation_id);
         index++;
     }
+    azfn__suspects_add(suspects, entry.invocation_id);
     size_t length = describe(status, was_ready, entry.function.length > 0, out_text);
     entry.description = azfn__span(out_text, length);
     azfn__log_sink_write(log, entry);
@@ -51,6 +52,7 @@ void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__fli
     for (; slot_at(record, index, &copy); index++) {
         azfn__flight_record_read(&copy, &entry.function, &entry.invocation_id);
         if (entry.function.length > 0) {
+            azfn__suspects_add(suspects, entry.invocation_id);
             azfn__log_sink_write(log, entry);
         }
     }

@@ -1,6 +1,6 @@
 /* broker/death_report.h
  * What the log says of a worker that has ended: how, which the kernel proves, and which functions it was running,
- * which its flight record claims. */
+ * which its flight record claims: these must not end the next worker as well. */
 #ifndef AZFN_BROKER_DEATH_REPORT_H
 #define AZFN_BROKER_DEATH_REPORT_H
 
@@ -12,8 +12,8 @@
 #define AZFN__DEATH_TEXT_BYTES 192
 
 /* status is as waitpid() gives it. One line, and one for each further function that was running. out_text is the
- * first line's text, without anything that the worker wrote. */
+ * first line's text, without anything that the worker wrote. The functions' invocations are added to suspects. */
 void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__flight_record *record, int status,
-                              bool was_ready, char out_text[AZFN__DEATH_TEXT_BYTES]);
+                              bool was_ready, struct azfn__suspects *suspects, char out_text[AZFN__DEATH_TEXT_BYTES]);
 
 #endif

@@ -65,7 +65,8 @@ static void count_failed_start(struct azfn__supervisor *supervisor)
 static void log_death(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker, int status)
 {
     char text[AZFN__DEATH_TEXT_BYTES];
-    azfn__death_report_write(supervisor->options.log, worker->flight_record, status, worker->is_ready, text);
+    azfn__death_report_write(supervisor->options.log, worker->flight_record, status, worker->is_ready,
+                             &supervisor->suspects, text);
     if (!worker->is_ready && !supervisor->last_fault[0]) {
         snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%s", text);
     }
@@ -280,7 +281,7 @@ static void start_worker(void *user_data)
     supervisor->last_fault[0] = '\0';
     enum azfn_error error = azfn__worker_process_start(
         supervisor->options.loop, supervisor->options.launcher, supervisor->options.log,
-        supervisor->options.listener, supervisor->options.config, &callbacks,
+        supervisor->options.listener, supervisor->options.config, &supervisor->suspects, &callbacks,
         supervisor->workers.serving ? &supervisor->workers.successor : &supervisor->workers.serving);
     if (error != AZFN_OK) {
         tell_errno(supervisor, "can't start a worker", errno);

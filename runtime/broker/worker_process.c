@@ -200,6 +200,7 @@ static void close_all(int *descriptors, size_t count)
 
 enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launcher *launcher,
                                            struct azfn__log_sink *log, int listener, int config,
+                                           const struct azfn__suspects *suspects,
                                            const struct azfn__worker_process_callbacks *callbacks,
                                            struct azfn__worker_process **out_worker)
 {
@@ -224,6 +225,7 @@ enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launche
         !open_pipe(loop, worker, &worker->channel, &ours[2], on_channel)) {
         goto cleanup;
     }
+    worker->flight_record->suspects = *suspects;
     const int passed[AZFN__WORKER_PASSED_DESCRIPTORS] = {theirs[0], theirs[1], listener, theirs[2], config, flight};
     result = azfn__launcher_start(launcher, passed);
 

@@ -47,9 +47,11 @@ struct azfn__worker_process {
 };
 
 /* Makes the descriptors and has the launcher start a worker with them. listener and config stay the caller's.
+ * suspects is what it must not run; copied.
  * Errors: AZFN_ERROR_SYSTEM with errno, AZFN_ERROR_NO_MEMORY. */
 AZFN_MUST_USE enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launcher *launcher,
                                                          struct azfn__log_sink *log, int listener, int config,
+                                                         const struct azfn__suspects *suspects,
                                                          const struct azfn__worker_process_callbacks *callbacks,
                                                          struct azfn__worker_process **out_worker);
 

@@ -319,6 +319,13 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invo
         azfn__invocation_send(invocation, &ready);
         return;
     }
+    /* a retry that function.json asks for comes in an envelope, and runs */
+    if (invocation->mode == AZFN__MODE_FORWARDED &&
+        azfn__suspects_have(&dispatcher->flight_record->suspects, invocation->id)) {
+        refuse(invocation, 500, "sys_crash:repeat",
+               AZFN__SPAN("500: the host sends a request again that a worker died of, so it is not run"));
+        return;
+    }
     const struct azfn_function *registered = invocation->function->registered;
     /* others may have begun to run while this one's body was on its way */
     const char *full = full_limit(dispatcher, invocation->function);

@@ -5,9 +5,11 @@
 #ifndef AZFN_WORKER_FLIGHT_RECORD_H
 #define AZFN_WORKER_FLIGHT_RECORD_H
 
+#include "worker/suspects.h"
+
 #include <azfn.h>
 
-#define AZFN__FLIGHT_RECORD_BYTES ((size_t)16384)
+#define AZFN__FLIGHT_RECORD_BYTES ((size_t)20480)
 #define AZFN__FLIGHT_RECORD_THREADS 64
 
 /* What one thread is doing. */
@@ -23,6 +25,7 @@ struct azfn__flight_slot {
 struct azfn__flight_record {
     struct azfn__flight_slot loop;
     struct azfn__flight_slot threads[AZFN__FLIGHT_RECORD_THREADS]; /* those of the pool for blocking functions */
+    struct azfn__suspects suspects; /* from the broker, before the worker starts */
 };
 
 /* A memfd that can't be resized (a shrunk one would kill the broker). -1 and errno. */

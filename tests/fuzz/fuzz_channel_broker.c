@@ -31,6 +31,7 @@ static struct {
     struct azfn__log_sink log;
     int lines[2]; /* what the host would read of stdout and stderr */
     struct azfn__worker_process *worker;
+    struct azfn__suspects suspects;
     unsigned losses;
     size_t frames;             /* other than log lines */
     struct azfn__buffer bytes; /* all that came on the channel until the loss */
@@ -117,7 +118,7 @@ static void start_worker(void)
     const struct azfn__worker_process_callbacks callbacks = {.on_frame = on_frame, .on_lost = on_lost};
     struct azfn__launcher_command command;
     CHECK(azfn__worker_process_start(&world.loop, &world.launcher, &world.log, world.launcher_end, world.launcher_end,
-                                     &callbacks, &world.worker) == AZFN_OK);
+                                     &world.suspects, &callbacks, &world.worker) == AZFN_OK);
     CHECK(take_command(&command) && command.kind == AZFN__LAUNCHER_START);
     CHECK(world.worker_end_count == AZFN__WORKER_PASSED_DESCRIPTORS);
     world.worker->pid = PID;
@@ -343,7 +344,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char text[AZFN__DEATH_TEXT_BYTES];
     CHECK(world.losses == (is_closing ? 1 : 0));
     check_frames(is_closing);
-    azfn__death_report_write(&world.log, world.worker->flight_record, (int)choice, choice % 2 != 0, text);
+    azfn__death_report_write(&world.log, world.worker->flight_record, (int)choice, choice % 2 != 0, &world.suspects,
+                             text);
     if (is_closing || choice % 8 == 0) {
         end_worker();
     }

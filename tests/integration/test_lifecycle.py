@@ -323,6 +323,32 @@ class Restart(probe.TestCase):
             self.assertEqual(probe.exchange(self.connect(handler), ask("body=again reply")).body, b"again")
             self.assertEqual(handler.starts, 1)
 
+    def test_a_request_that_a_worker_died_of_is_not_run_again(self):
+        """The host sends one without a body again when its connection was closed: it must not take the next worker."""
+        invocation_id = b"0b9c1d2e-0000-4000-8000-0123456789ab"
+        poison = ask("crash").replace(b"ask-1", b"client-made-up, " + invocation_id)
+        with self.probe_app() as handler:
+            with self.assertRaises(WireError):
+                probe.exchange(self.connect(handler), poison)
+            handler.wait_for_line("SIGSEGV")
+            for _ in range(3):
+                answer = probe.exchange(self.connect(handler), poison)
+                self.assertEqual((answer.status, answer.keep_alive), (500, True))
+            line = handler.wait_for_line("sys_crash:repeat")
+            self.assertIn(f'"invocation_id":"{invocation_id.decode()}"', line.text)
+            other = ask("body=other reply").replace(b"ask-1", b"0b9c1d2e-0000-4000-8000-0123456789ac")
+            self.assertEqual(probe.exchange(self.connect(handler), other).body, b"other")
+            self.assertEqual(sum("SIGSEGV" in other.text for other in handler.lines), 1)
+
+    def test_a_message_that_a_worker_died_of_is_tried_again(self):
+        """The host's retries of an event have the same id, and are wanted."""
+        event = probe.queue_message("AskQueue", "exit=7", invocation_id="0b9c1d2e-0000-4000-8000-0123456789ab")
+        with self.probe_app(env={"FUNCTIONS_CORETOOLS_ENVIRONMENT": "true"}) as handler:
+            for count in (1, 2):
+                with self.assertRaises(WireError):
+                    probe.exchange(self.connect(handler), event)
+                wait_until(lambda: sum("exit code 7" in line.text for line in handler.lines) == count)
+
     def test_a_worker_that_exits_is_replaced_as_well(self):
         with self.probe_app() as handler:
             for code in (0, 7):

@@ -16,6 +16,7 @@
 struct fixture {
     struct azfn__log_sink log;
     struct azfn__flight_record record;
+    struct azfn__suspects suspects;
     char text[AZFN__DEATH_TEXT_BYTES];
     char lines[32768];
     size_t length;
@@ -34,7 +35,8 @@ static void set_up(struct fixture *fixture)
 
 static void report(struct fixture *fixture, int status)
 {
-    azfn__death_report_write(&fixture->log, &fixture->record, status, true, fixture->text);
+    azfn__death_report_write(&fixture->log, &fixture->record, status, true, &fixture->suspects,
+                             fixture->text);
     close(fixture->log.streams[1].fd);
     ssize_t count;
     while ((count = read(fixture->out, fixture->lines + fixture->length,
@@ -85,6 +87,25 @@ static void all_functions_that_were_running_are_named(void **state)
     assert_true(strstr(fixture.lines, "first") < strstr(fixture.lines, "last"));
 }
 
+static void what_was_running_becomes_suspect(void **state)
+{
+    (void)state;
+    struct azfn_span on_loop = AZFN__SPAN("0b9c1d2e-0000-4000-8000-0123456789ab");
+    struct azfn_span on_thread = AZFN__SPAN("0b9c1d2e-0000-4000-8000-0123456789AC");
+    struct azfn_span finished = AZFN__SPAN("0b9c1d2e-0000-4000-8000-0123456789ad");
+    struct fixture fixture;
+    set_up(&fixture);
+    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("first"), on_loop);
+    azfn__flight_record_enter(&fixture.record.threads[1], AZFN__SPAN("done"), finished);
+    azfn__flight_record_leave(&fixture.record.threads[1]);
+    azfn__flight_record_enter(&fixture.record.threads[3], AZFN__SPAN("other"), on_thread);
+    report(&fixture, SIGSEGV);
+    assert_int_equal(fixture.suspects.added, 2);
+    assert_true(azfn__suspects_have(&fixture.suspects, on_loop));
+    assert_true(azfn__suspects_have(&fixture.suspects, on_thread));
+    assert_false(azfn__suspects_have(&fixture.suspects, finished));
+}
+
 static void a_lying_record_makes_no_more_lines_than_it_has_slots(void **state)
 {
     (void)state;
@@ -106,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_that_ran_nothing_is_one_line),
         cmocka_unit_test(all_functions_that_were_running_are_named),
+        cmocka_unit_test(what_was_running_becomes_suspect),
         cmocka_unit_test(a_lying_record_makes_no_more_lines_than_it_has_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
