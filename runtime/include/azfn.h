@@ -240,6 +240,8 @@ enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, 
 /* An HTTP answer in pieces: begin, write as often as needed, end; each piece goes out at once. Where the host can't
  * take pieces (an envelope) and for HTTP/1.0 they are put together and sent at the end. With forwarding the host
  * collects them as well; with proxying they reach the client as they are sent, as server-sent events need it.
+ * A forwarding host reads nothing of an answer before it has sent the whole body of its request: a function that
+ * streams its body reads that to the end first, or the two wait for each other once some MiB are written.
  * timeoutMs counts for the whole answer; one that is cut off (azfn_fail(), the deadline) is seen as broken
  * by the caller. */
 /* Sends status and headers; none can be set afterwards. status is 200 to 599, but for 204, 205 and 304. */
