@@ -55,6 +55,14 @@ static void tell(struct azfn__loop_watch *watch, enum azfn_log_level level, cons
     azfn__log_sink_write(watch->options.log, entry);
 }
 
+/* Whoever comes that late was stopped, as all of the machine may have been: that is no function's time. */
+static uint64_t time_since_last_look(struct azfn__loop_watch *watch, uint64_t now_ms)
+{
+    uint64_t passed_ms = now_ms - watch->looked_ms;
+    watch->looked_ms = now_ms;
+    return passed_ms < 2 * AZFN__LOOP_WATCH_INTERVAL_MS ? passed_ms : AZFN__LOOP_WATCH_INTERVAL_MS;
+}
+
 void azfn__loop_watch_look(struct azfn__loop_watch *watch, uint64_t now_ms)
 {
     const struct azfn__flight_slot copy = watch->record->loop; /* the worker may write to it at any time */
@@ -62,15 +70,16 @@ void azfn__loop_watch_look(struct azfn__loop_watch *watch, uint64_t now_ms)
     struct azfn_span invocation_id;
     azfn__flight_record_read(&copy, &function, &invocation_id);
     bool is_running = function.length > 0;
+    uint64_t passed_ms = time_since_last_look(watch, now_ms);
     if (!is_running || !watch->was_running || copy.calls != watch->calls) {
         watch->was_running = is_running;
         watch->calls = copy.calls;
-        watch->since_ms = now_ms;
+        watch->blocked_ms = 0;
         watch->is_told = false;
         return;
     }
-    uint64_t blocked_ms = now_ms - watch->since_ms;
-    unsigned blocked_s = (unsigned)((blocked_ms + 500) / 1000);
+    watch->blocked_ms += passed_ms;
+    unsigned blocked_s = (unsigned)((watch->blocked_ms + 500) / 1000);
     if (!watch->is_told) {
         watch->is_told = true;
         tell(watch, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:loop", &copy,
@@ -78,7 +87,7 @@ void azfn__loop_watch_look(struct azfn__loop_watch *watch, uint64_t now_ms)
              "is served meanwhile",
              blocked_s);
     }
-    if (blocked_ms >= (uint64_t)timeout_of(watch->options.config, function) + AZFN__LOOP_WATCH_GRACE_MS) {
+    if (watch->blocked_ms >= (uint64_t)timeout_of(watch->options.config, function) + AZFN__LOOP_WATCH_GRACE_MS) {
         tell(watch, AZFN_LOG_ERROR, "sys_crash:worker", &copy,
              "the worker is killed, since its loop is blocked for about %u s, beyond the timeoutMs of the function "
              "that it says it runs",

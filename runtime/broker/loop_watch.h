@@ -29,8 +29,9 @@ struct azfn__loop_watch {
     uv_timer_t timer;
     const struct azfn__flight_record *record; /* NULL: nothing to watch */
     bool was_running;                         /* at the last look, */
-    uint64_t calls;                           /* this one, */
-    uint64_t since_ms;                        /* first seen then */
+    uint64_t calls;                           /* this one */
+    uint64_t looked_ms;                       /* then */
+    uint64_t blocked_ms;                      /* since it was first seen */
     bool is_told;
 };
 

@@ -180,6 +180,25 @@ static void another_worker_begins_anew(void **state)
     clean_up(&fixture);
 }
 
+static void the_time_of_a_machine_that_was_stopped_does_not_count(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    uint64_t now_ms = 1000;
+    set_up(&fixture);
+    enter(&fixture, "quick");
+    look_until(&fixture, &now_ms, 1000);
+    now_ms += 3600000; /* the worker had no more time than this process */
+    azfn__loop_watch_look(&fixture.watch, now_ms);
+    assert_int_equal(fixture.killed, 0);
+    assert_int_equal(count_of(&fixture, "blocks the loop since about 1 s"), 1);
+    azfn__flight_record_leave(&fixture.record.loop);
+    now_ms += 1000;
+    look_until(&fixture, &now_ms, now_ms + 100000);
+    assert_int_equal(fixture.killed, 0);
+    clean_up(&fixture);
+}
+
 static void threads_of_the_pool_are_not_watched(void **state)
 {
     (void)state;
@@ -200,6 +219,7 @@ int main(void)
         cmocka_unit_test(the_next_blockage_is_told_again),
         cmocka_unit_test(a_name_that_is_none_gets_the_longest_time),
         cmocka_unit_test(another_worker_begins_anew),
+        cmocka_unit_test(the_time_of_a_machine_that_was_stopped_does_not_count),
         cmocka_unit_test(threads_of_the_pool_are_not_watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
