@@ -104,21 +104,29 @@ static void replace_ended(struct azfn__supervisor *supervisor, const struct azfn
     }
 }
 
+/* What is in flight until now is lost. */
+static void end_draining(struct azfn__supervisor *supervisor)
+{
+    const struct azfn__worker_set *workers = &supervisor->workers;
+    bool is_serving = workers->serving && workers->serving->is_ready;
+    end(supervisor, supervisor->has_lost_work || is_serving || workers->retirement.count > 0 ? 1 : 0);
+}
+
 static void end_if_drained(struct azfn__supervisor *supervisor)
 {
     if (!supervisor->workers.serving && supervisor->workers.retirement.count == 0) {
-        end(supervisor, supervisor->has_lost_work ? 1 : 0);
+        end_draining(supervisor);
     }
 }
 
 /* While draining: one that was told to finish, or one that is not needed any more. */
-static void take_drained_end(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, bool was_serving,
+static void take_drained_end(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker,
                              bool was_told, int status)
 {
     bool has_finished = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (was_told && !has_finished) {
         log_death(supervisor, worker, status);
-        supervisor->has_lost_work |= was_serving || !worker->is_killed;
+        supervisor->has_lost_work = true;
     }
     end_if_drained(supervisor);
 }
@@ -141,16 +149,11 @@ static void take_end(struct azfn__supervisor *supervisor, struct azfn__worker_pr
     }
 }
 
-static void on_worker_ended(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, int status)
+/* True: it was among those that were told to finish when they were replaced. */
+static bool remove_worker(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker)
 {
-    worker->has_ended = true;
-    azfn__worker_process_read_rest(worker);
     if (!worker->is_ready) {
         uv_timer_stop(&supervisor->ready_timer);
-    }
-    bool was_serving = supervisor->workers.serving == worker;
-    if (was_serving) {
-        azfn__loop_watch_turn_to(&supervisor->loop_watch, NULL);
     }
     bool was_told = azfn__worker_set_remove(&supervisor->workers, worker);
     if (azfn__worker_set_has_killed(&supervisor->workers)) {
@@ -158,8 +161,20 @@ static void on_worker_ended(struct azfn__supervisor *supervisor, struct azfn__wo
     } else {
         uv_timer_stop(&supervisor->loss_timer);
     }
+    return was_told;
+}
+
+static void on_worker_ended(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, int status)
+{
+    worker->has_ended = true;
+    azfn__worker_process_read_rest(worker);
+    bool was_serving = supervisor->workers.serving == worker;
+    if (was_serving) {
+        azfn__loop_watch_turn_to(&supervisor->loop_watch, NULL);
+    }
+    bool was_told = remove_worker(supervisor, worker);
     if (supervisor->is_draining) {
-        take_drained_end(supervisor, worker, was_serving, was_told || (was_serving && worker->is_ready), status);
+        take_drained_end(supervisor, worker, was_told || (was_serving && worker->is_ready), status);
     } else {
         take_end(supervisor, worker, was_serving, was_told, status);
     }
@@ -212,7 +227,9 @@ static void on_frame(struct azfn__worker_process *worker, const struct azfn__fra
         }
         break;
     case AZFN__FRAME_FAULT:
-        tell_fault(supervisor, AZFN__ORIGIN_WORKER, frame->payload);
+        if (!worker->is_ready) { /* another one's is none of its business */
+            tell_fault(supervisor, AZFN__ORIGIN_WORKER, frame->payload);
+        }
         break;
     case AZFN__FRAME_ACCEPTED:
         /* every holder's socket stops listening, so later connections are refused and not left waiting */
@@ -302,8 +319,7 @@ static void take_started(struct azfn__supervisor *supervisor, const struct azfn_
         tell_errno(supervisor, "can't execute a worker", report->value);
     }
     if (report->pid == 0) {
-        uv_timer_stop(&supervisor->ready_timer);
-        azfn__worker_set_remove(&supervisor->workers, worker);
+        remove_worker(supervisor, worker);
         azfn__worker_process_close(worker);
         if (supervisor->is_draining) {
             end_if_drained(supervisor);
@@ -374,7 +390,7 @@ static void on_drain_limit(uv_timer_t *timer)
     azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_shutdown",
                        "not everything in flight was finished within %d ms: giving up on the rest",
                        AZFN__DRAIN_LIMIT_MS);
-    end(supervisor, 0);
+    end_draining(supervisor);
 }
 
 void azfn__supervisor_drain(struct azfn__supervisor *supervisor)
@@ -382,7 +398,7 @@ void azfn__supervisor_drain(struct azfn__supervisor *supervisor)
     struct azfn__worker_process *worker = supervisor->workers.serving;
     bool is_serving = worker && worker->is_ready && !worker->is_killed;
     if (supervisor->is_draining || (!is_serving && supervisor->workers.retirement.count == 0)) {
-        end(supervisor, 0);
+        end_draining(supervisor);
         return;
     }
     supervisor->is_draining = true;

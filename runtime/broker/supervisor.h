@@ -59,7 +59,7 @@ AZFN_MUST_USE enum azfn_error azfn__supervisor_start(struct azfn__supervisor *su
                                                      const struct azfn__supervisor_options *options);
 
 /* Has the worker accept no more, finish what is in flight within AZFN__DRAIN_LIMIT_MS, and end. Then on_end is
- * called with 0. A second call ends at once. */
+ * called, with 0 where all was finished and 1 otherwise. A second call ends at once. */
 void azfn__supervisor_drain(struct azfn__supervisor *supervisor);
 
 #endif
