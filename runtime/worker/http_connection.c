@@ -78,7 +78,7 @@ void azfn__http_connection_close(struct azfn__http_connection *connection)
 static void begin_period(struct azfn__http_connection *connection, struct azfn__deadline_queue *queue, uint64_t bytes)
 {
     connection->period_bytes = bytes;
-    uv_update_time(connection->server->loop); /* what led here may have taken as long as the period */
+    uv_update_time(connection->server->loop); /* what the function took before it answered is not the client's */
     azfn__http_server_await(connection->server, queue, &connection->deadline);
 }
 

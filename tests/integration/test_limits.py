@@ -242,6 +242,11 @@ class Times(LimitsCase):
             read_response(connection)
         self.assert_served(self.shared)
 
+    def test_what_a_function_takes_before_it_answers_is_not_the_clients_time(self):
+        connection = self.connect(self.shared)
+        connection.sendall(ask("spin=500 big=40000000 reply"))
+        self.assertEqual(len(read_response(connection).body), 40000000)
+
     def test_an_answer_is_given_more_time_while_it_is_taken(self):
         connection = self.connect(self.shared)
         connection.sendall(ask("big=100000000 reply"))
