@@ -197,8 +197,9 @@ class Replacement(probe.TestCase):
         for wanted in ("replaces this one", None):
             with self.subTest(after=wanted), self.probe_app(policy=policy) as handler:
                 roles = Roles(handler.pid)
-                slow = self.connect(handler)
-                slow.sendall(ask("print=begun delay=1500 body=slow reply"))
+                slow, opener = self.connect(handler), self.connect(handler)
+                probe.exchange(opener, ask("reply"))
+                slow.sendall(block("print=begun wait body=slow reply"))
                 handler.wait_for_line("begun")
                 self.wear_out(handler)
                 if wanted:
@@ -207,6 +208,8 @@ class Replacement(probe.TestCase):
                     wait_until(lambda: len(children(roles.launcher.pid)) == 2, what="a second worker")
                 handler._wanted_end = True
                 handler.signal(signal.SIGTERM)
+                handler.wait_for_line("asked to end")
+                probe.exchange(opener, ask("open reply"))
                 self.assertEqual(read_response(slow).body, b"slow")
                 self.assertEqual(handler.wait_exit(), 0)
                 wait_until(lambda: not any(process.is_alive() for process in roles.all()), 1, "the end of all")
@@ -242,8 +245,8 @@ class Replacement(probe.TestCase):
         with self.probe_app() as handler:
             roles = Roles(handler.pid)
             seen, most, slow = set(), 0, []
-            deadline = time.monotonic() + 4
-            while time.monotonic() < deadline:
+            started = time.monotonic()
+            while time.monotonic() < started + (4 if len(seen) >= 4 else 60):
                 try:
                     connection = self.connect(handler)
                     probe.exchange(connection, ask("demand reply"))
@@ -255,8 +258,9 @@ class Replacement(probe.TestCase):
                     slow[-1].sendall(ask("delay=20000 reply"))
                 seen |= workers
                 most = max(most, len(workers))
-            # at 0, 50, 250, 1050 and 3050 ms, and the first
-            self.assertIn(len(seen), range(4, 8))
+            # at 0, 50, 250, 1050 and 3050 ms, and the first; a busy machine needs more time for as many
+            self.assertGreaterEqual(len(seen), 4)
+            self.assertLessEqual(len(seen), 3 + time.monotonic() - started)
             self.assertLessEqual(most, 7)
             line = handler.wait_for_line("I say")
             self.assertEqual(line.level, "Warning")
