@@ -395,6 +395,10 @@ static void on_drain_limit(uv_timer_t *timer)
 
 void azfn__supervisor_drain(struct azfn__supervisor *supervisor)
 {
+    struct azfn__worker_process *starting = azfn__worker_set_starting(&supervisor->workers);
+    if (starting) {
+        azfn__worker_process_read_rest(starting); /* it may have said that it serves */
+    }
     struct azfn__worker_process *worker = supervisor->workers.serving;
     bool is_serving = worker && worker->is_ready && !worker->is_killed;
     if (supervisor->is_draining || (!is_serving && supervisor->workers.retirement.count == 0)) {
@@ -405,8 +409,9 @@ void azfn__supervisor_drain(struct azfn__supervisor *supervisor)
     azfn__restart_schedule_stop(&supervisor->schedule);
     uv_timer_stop(&supervisor->ready_timer);
     uv_timer_start(&supervisor->drain_timer, on_drain_limit, AZFN__DRAIN_LIMIT_MS, 0);
-    if (azfn__worker_set_starting(&supervisor->workers)) {
-        kill_worker(supervisor, azfn__worker_set_starting(&supervisor->workers)); /* before it listens */
+    starting = azfn__worker_set_starting(&supervisor->workers);
+    if (starting) {
+        kill_worker(supervisor, starting); /* before it listens */
     }
     if (is_serving) {
         azfn__worker_process_send(worker, AZFN__FRAME_DRAIN);

@@ -109,7 +109,7 @@ static void report(struct fixture *fixture, enum azfn__launcher_report_kind kind
     turn(fixture);
 }
 
-static void say(struct fixture *fixture, int worker, enum azfn__frame_type type, const char *text)
+static void send_frame(struct fixture *fixture, int worker, enum azfn__frame_type type, const char *text)
 {
     struct azfn__buffer frame;
     azfn__buffer_init(&frame, 4096);
@@ -117,6 +117,11 @@ static void say(struct fixture *fixture, int worker, enum azfn__frame_type type,
     int channel = fixture->workers[worker].descriptors[AZFN__WORKER_CHANNEL - 1];
     assert_int_equal(send(channel, frame.data, frame.length, MSG_NOSIGNAL), frame.length);
     azfn__buffer_clean_up(&frame);
+}
+
+static void say(struct fixture *fixture, int worker, enum azfn__frame_type type, const char *text)
+{
+    send_frame(fixture, worker, type, text);
     turn(fixture);
 }
 
@@ -357,6 +362,24 @@ static void an_end_with_all_finished_is_clean(void **state)
     assert_int_equal(fixture->exit_code, 0);
 }
 
+static void a_successor_that_serves_already_finishes_as_well(void **state)
+{
+    struct fixture *fixture = *state;
+    make_ready(fixture, 0);
+    say(fixture, 0, AZFN__FRAME_REPLACE, "worn out");
+    run_up_to(fixture, 1);
+    send_frame(fixture, 1, AZFN__FRAME_READY, ""); /* which nobody has read yet */
+    azfn__supervisor_drain(&fixture->supervisor);
+    turn(fixture);
+    assert_false(fixture->workers[1].is_killed);
+    assert_true(was_told_to_drain(fixture, 0));
+    assert_true(was_told_to_drain(fixture, 1));
+    end_worker(fixture, 0, FINISHED);
+    assert_int_equal(fixture->ends, 0);
+    end_worker(fixture, 1, FINISHED);
+    assert_int_equal(fixture->exit_code, 0);
+}
+
 static void a_successor_that_can_not_be_forked_while_draining_is_not_waited_for(void **state)
 {
     struct fixture *fixture = *state;
@@ -435,6 +458,7 @@ int main(void)
         TEST(a_blocked_worker_that_was_replaced_is_killed_alone),
         TEST(a_kill_that_is_not_reported_is_the_end),
         TEST(an_end_with_all_finished_is_clean),
+        TEST(a_successor_that_serves_already_finishes_as_well),
         TEST(a_successor_that_can_not_be_forked_while_draining_is_not_waited_for),
         TEST(an_end_that_loses_work_says_so),
         TEST(an_end_that_is_not_waited_for_loses_work),
