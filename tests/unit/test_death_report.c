@@ -8,55 +8,26 @@
 
 #include "base/span.h"
 #include "broker/death_report.h"
+#include "unit/log_lines.h"
 
 #include <signal.h>
-#include <string.h>
-#include <unistd.h>
 
 struct fixture {
-    struct azfn__log_sink log;
+    struct log_lines log;
     struct azfn__flight_record record;
     struct azfn__suspects suspects;
     char text[AZFN__DEATH_TEXT_BYTES];
-    char lines[32768];
-    size_t length;
-    int out;
 };
 
 static void set_up(struct fixture *fixture)
 {
-    int ends[2];
-    *fixture = (struct fixture){.out = -1};
-    assert_int_equal(pipe(ends), 0);
-    azfn__log_sink_init(&fixture->log);
-    fixture->log.streams[1].fd = ends[1];
-    fixture->out = ends[0];
+    memset(&fixture->record, 0, sizeof(fixture->record));
+    set_up_log_lines(&fixture->log);
 }
 
 static void report(struct fixture *fixture, int status)
 {
-    azfn__death_report_write(&fixture->log, &fixture->record, status, true, &fixture->suspects,
-                             fixture->text);
-    close(fixture->log.streams[1].fd);
-    ssize_t count;
-    while ((count = read(fixture->out, fixture->lines + fixture->length,
-                         sizeof(fixture->lines) - 1 - fixture->length)) > 0) {
-        fixture->length += (size_t)count;
-    }
-    close(fixture->out);
-    for (int i = 0; i < 2; i++) {
-        azfn__buffer_clean_up(&fixture->log.streams[i].pending);
-    }
-    azfn__buffer_clean_up(&fixture->log.line);
-}
-
-static size_t count_of(const struct fixture *fixture, const char *wanted)
-{
-    size_t count = 0;
-    for (const char *at = fixture->lines; (at = strstr(at, wanted)); at++) {
-        count++;
-    }
-    return count;
+    azfn__death_report_write(&fixture->log.sink, &fixture->record, status, true, &fixture->suspects, fixture->text);
 }
 
 static void a_worker_that_ran_nothing_is_one_line(void **state)
@@ -66,8 +37,9 @@ static void a_worker_that_ran_nothing_is_one_line(void **state)
     set_up(&fixture);
     report(&fixture, SIGKILL);
     assert_string_equal(fixture.text, "the worker was ended by signal 9 (SIGKILL)");
-    assert_int_equal(count_of(&fixture, "\n"), 1);
-    assert_int_equal(count_of(&fixture, "\"function\""), 0);
+    assert_int_equal(count_of(&fixture.log, "\n"), 1);
+    assert_int_equal(count_of(&fixture.log, "\"function\""), 0);
+    clean_up_log_lines(&fixture.log);
 }
 
 static void all_functions_that_were_running_are_named(void **state)
@@ -81,10 +53,11 @@ static void all_functions_that_were_running_are_named(void **state)
     report(&fixture, SIGSEGV);
     assert_string_equal(fixture.text,
                         "the worker was ended by signal 11 (SIGSEGV); it says it was running the function named here");
-    assert_int_equal(count_of(&fixture, "\n"), 2);
-    assert_int_equal(count_of(&fixture, "\"function\":\"first\""), 1);
-    assert_int_equal(count_of(&fixture, "\"function\":\"last\""), 1);
-    assert_true(strstr(fixture.lines, "first") < strstr(fixture.lines, "last"));
+    assert_int_equal(count_of(&fixture.log, "\n"), 2);
+    assert_int_equal(count_of(&fixture.log, "\"function\":\"first\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"function\":\"last\""), 1);
+    assert_true(strstr(fixture.log.text, "first") < strstr(fixture.log.text, "last"));
+    clean_up_log_lines(&fixture.log);
 }
 
 static void what_was_running_becomes_suspect(void **state)
@@ -104,6 +77,7 @@ static void what_was_running_becomes_suspect(void **state)
     assert_true(azfn__suspects_have(&fixture.suspects, on_loop));
     assert_true(azfn__suspects_have(&fixture.suspects, on_thread));
     assert_false(azfn__suspects_have(&fixture.suspects, finished));
+    clean_up_log_lines(&fixture.log);
 }
 
 static void a_lying_record_makes_no_more_lines_than_it_has_slots(void **state)
@@ -118,8 +92,9 @@ static void a_lying_record_makes_no_more_lines_than_it_has_slots(void **state)
     }
     report(&fixture, 7 << 8);
     /* one that lies about a length says nothing; a newline of its own ends no line */
-    assert_int_equal(count_of(&fixture, "\n"), AZFN__FLIGHT_RECORD_THREADS / 2);
-    assert_int_equal(count_of(&fixture, "exit code 7"), 1);
+    assert_int_equal(count_of(&fixture.log, "\n"), AZFN__FLIGHT_RECORD_THREADS / 2);
+    assert_int_equal(count_of(&fixture.log, "exit code 7"), 1);
+    clean_up_log_lines(&fixture.log);
 }
 
 int main(void)

@@ -8,22 +8,16 @@
 
 #include "base/span.h"
 #include "broker/loop_watch.h"
-
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
+#include "unit/log_lines.h"
 
 struct fixture {
     uv_loop_t loop;
-    struct azfn__log_sink log;
+    struct log_lines log;
     struct azfn__config_function functions[2];
     struct azfn__config config;
     struct azfn__flight_record record;
     struct azfn__loop_watch watch;
     unsigned killed;
-    int out;
-    char lines[16384];
-    size_t length;
 };
 
 static void on_blocked(void *user_data)
@@ -34,34 +28,19 @@ static void on_blocked(void *user_data)
 
 static void set_up(struct fixture *fixture)
 {
-    int ends[2];
     *fixture = (struct fixture){.killed = 0};
     assert_int_equal(uv_loop_init(&fixture->loop), 0);
-    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
-    azfn__log_sink_init(&fixture->log);
-    fixture->log.streams[1].fd = ends[1];
-    fixture->out = ends[0];
+    set_up_log_lines(&fixture->log);
     fixture->functions[0] = (struct azfn__config_function){.name = AZFN__SPAN("quick"), .timeout_ms = 3000};
     fixture->functions[1] = (struct azfn__config_function){.name = AZFN__SPAN("slow"), .timeout_ms = 9000};
     fixture->config = (struct azfn__config){.functions = fixture->functions, .function_count = 2};
     const struct azfn__loop_watch_options options = {.loop = &fixture->loop,
                                                      .config = &fixture->config,
-                                                     .log = &fixture->log,
+                                                     .log = &fixture->log.sink,
                                                      .on_blocked = on_blocked,
                                                      .user_data = fixture};
     assert_int_equal(azfn__loop_watch_init(&fixture->watch, &options), AZFN_OK);
     azfn__loop_watch_turn_to(&fixture->watch, &fixture->record);
-}
-
-static size_t count_of(struct fixture *fixture, const char *wanted)
-{
-    size_t count = 0;
-    ssize_t length = read(fixture->out, fixture->lines + fixture->length, sizeof(fixture->lines) - 1 - fixture->length);
-    fixture->length += length > 0 ? (size_t)length : 0;
-    for (const char *at = fixture->lines; (at = strstr(at, wanted)); at++) {
-        count++;
-    }
-    return count;
 }
 
 static void clean_up(struct fixture *fixture)
@@ -69,12 +48,7 @@ static void clean_up(struct fixture *fixture)
     uv_close((uv_handle_t *)&fixture->watch.timer, NULL);
     uv_run(&fixture->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);
-    for (int i = 0; i < 2; i++) {
-        azfn__buffer_clean_up(&fixture->log.streams[i].pending);
-    }
-    azfn__buffer_clean_up(&fixture->log.line);
-    close(fixture->out);
-    close(fixture->log.streams[1].fd);
+    clean_up_log_lines(&fixture->log);
 }
 
 static void enter(struct fixture *fixture, const char *name)
@@ -104,7 +78,7 @@ static void a_worker_that_goes_on_is_left_alone(void **state)
         azfn__loop_watch_look(&fixture.watch, now_ms);
     }
     assert_int_equal(fixture.killed, 0);
-    assert_int_equal(count_of(&fixture, "\n"), 0);
+    assert_int_equal(count_of(&fixture.log, "\n"), 0);
     clean_up(&fixture);
 }
 
@@ -116,16 +90,16 @@ static void a_blockage_is_told_once_and_ended_after_its_time(void **state)
     set_up(&fixture);
     enter(&fixture, "quick");
     look_until(&fixture, &now_ms, 1000);
-    assert_int_equal(count_of(&fixture, "\n"), 0);
+    assert_int_equal(count_of(&fixture.log, "\n"), 0);
     look_until(&fixture, &now_ms, 5000);
     assert_int_equal(fixture.killed, 0);
-    assert_int_equal(count_of(&fixture, "\n"), 1);
-    assert_int_equal(count_of(&fixture, "blocks the loop since about 1 s"), 1);
-    assert_int_equal(count_of(&fixture, "\"function\":\"quick\""), 1);
-    assert_int_equal(count_of(&fixture, "\"invocation_id\":\"id-1\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\n"), 1);
+    assert_int_equal(count_of(&fixture.log, "blocks the loop since about 1 s"), 1);
+    assert_int_equal(count_of(&fixture.log, "\"function\":\"quick\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"invocation_id\":\"id-1\""), 1);
     look_until(&fixture, &now_ms, 6000); /* 3 s of its own and 2 s of grace after it was seen first */
     assert_int_equal(fixture.killed, 1);
-    assert_int_equal(count_of(&fixture, "the worker is killed"), 1);
+    assert_int_equal(count_of(&fixture.log, "the worker is killed"), 1);
     assert_null(fixture.watch.record);
     assert_false(uv_is_active((uv_handle_t *)&fixture.watch.timer));
     clean_up(&fixture);
@@ -142,7 +116,7 @@ static void the_next_blockage_is_told_again(void **state)
         look_until(&fixture, &now_ms, i * 10000);
         azfn__flight_record_leave(&fixture.record.loop);
         azfn__loop_watch_look(&fixture.watch, now_ms);
-        assert_int_equal(count_of(&fixture, "blocks the loop"), i);
+        assert_int_equal(count_of(&fixture.log, "blocks the loop"), i);
     }
     assert_int_equal(fixture.killed, 0);
     clean_up(&fixture);
@@ -159,7 +133,7 @@ static void a_name_that_is_none_gets_the_longest_time(void **state)
     assert_int_equal(fixture.killed, 0);
     look_until(&fixture, &now_ms, 12000);
     assert_int_equal(fixture.killed, 1);
-    assert_int_equal(count_of(&fixture, "\n"), 2);
+    assert_int_equal(count_of(&fixture.log, "\n"), 2);
     clean_up(&fixture);
 }
 
@@ -176,7 +150,7 @@ static void another_worker_begins_anew(void **state)
     azfn__loop_watch_turn_to(&fixture.watch, &other);
     look_until(&fixture, &now_ms, 10000);
     assert_int_equal(fixture.killed, 0);
-    assert_int_equal(count_of(&fixture, "blocks the loop"), 2);
+    assert_int_equal(count_of(&fixture.log, "blocks the loop"), 2);
     clean_up(&fixture);
 }
 
@@ -191,7 +165,7 @@ static void the_time_of_a_machine_that_was_stopped_does_not_count(void **state)
     now_ms += 3600000; /* the worker had no more time than this process */
     azfn__loop_watch_look(&fixture.watch, now_ms);
     assert_int_equal(fixture.killed, 0);
-    assert_int_equal(count_of(&fixture, "blocks the loop since about 1 s"), 1);
+    assert_int_equal(count_of(&fixture.log, "blocks the loop since about 1 s"), 1);
     azfn__flight_record_leave(&fixture.record.loop);
     now_ms += 1000;
     look_until(&fixture, &now_ms, now_ms + 100000);
@@ -207,7 +181,7 @@ static void threads_of_the_pool_are_not_watched(void **state)
     set_up(&fixture);
     azfn__flight_record_enter(&fixture.record.threads[0], AZFN__SPAN("quick"), AZFN__SPAN("1"));
     look_until(&fixture, &now_ms, 100000);
-    assert_int_equal(count_of(&fixture, "\n"), 0);
+    assert_int_equal(count_of(&fixture.log, "\n"), 0);
     clean_up(&fixture);
 }
 

@@ -10,8 +10,8 @@
 #include "broker/launcher_process.h"
 #include "broker/supervisor.h"
 #include "fuzz/virtual_clock.h"
+#include "unit/log_lines.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
@@ -33,15 +33,12 @@ struct fixture {
     uv_loop_t loop;
     struct azfn__launcher launcher;
     struct azfn__config app;
-    struct azfn__log_sink log;
+    struct log_lines log;
     struct azfn__supervisor supervisor;
     struct worker workers[MAX_STARTS]; /* the pid of the first is FIRST_PID */
     int starts;
     int launcher_end;
     int listener;
-    int out;
-    char lines[65536];
-    size_t length;
     unsigned first_readies;
     unsigned ends;
     int exit_code;
@@ -154,17 +151,6 @@ static void end_worker(struct fixture *fixture, int worker, int status)
     report(fixture, AZFN__LAUNCHER_ENDED, FIRST_PID + worker, status);
 }
 
-static size_t count_of(struct fixture *fixture, const char *wanted)
-{
-    size_t count = 0;
-    ssize_t length = read(fixture->out, fixture->lines + fixture->length, sizeof(fixture->lines) - 1 - fixture->length);
-    fixture->length += length > 0 ? (size_t)length : 0;
-    for (const char *at = fixture->lines; (at = strstr(at, wanted)); at++) {
-        count++;
-    }
-    return count;
-}
-
 static bool is_listening(const struct fixture *fixture)
 {
     int value = 0;
@@ -184,15 +170,11 @@ static int set_up(void **state)
     fixture.launcher_end = ends[1];
     fixture.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(listen(fixture.listener, 1), 0); /* the system chooses the port */
-    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-    azfn__log_sink_init(&fixture.log);
-    fixture.out = ends[0];
-    fixture.log.streams[0].fd = ends[1];
-    fixture.log.streams[1].fd = ends[1];
+    set_up_log_lines(&fixture.log);
     const struct azfn__supervisor_options options = {.loop = &fixture.loop,
                                                      .app = &fixture.app,
                                                      .launcher = &fixture.launcher,
-                                                     .log = &fixture.log,
+                                                     .log = &fixture.log.sink,
                                                      .listener = fixture.listener,
                                                      .config = fixture.listener,
                                                      .on_end = on_end,
@@ -229,12 +211,7 @@ static int clean_up(void **state)
     uv_walk(&fixture->loop, close_handle, NULL);
     uv_run(&fixture->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);
-    for (int i = 0; i < 2; i++) {
-        azfn__buffer_clean_up(&fixture->log.streams[i].pending);
-    }
-    azfn__buffer_clean_up(&fixture->log.line);
-    close(fixture->log.streams[0].fd);
-    close(fixture->out);
+    clean_up_log_lines(&fixture->log);
     close(fixture->listener);
     close(fixture->launcher_end);
     close(fixture->launcher.fd);
@@ -264,7 +241,7 @@ static void one_that_asks_before_it_is_ready_or_all_the_time_gets_one_successor(
     pass(fixture, 5000);
     make_ready(fixture, 1);
     assert_true(was_told_to_drain(fixture, 0));
-    assert_int_equal(count_of(fixture, "sys_restart:worker"), 1);
+    assert_int_equal(count_of(&fixture->log, "sys_restart:worker"), 1);
     /* it serves no more, so it has no say */
     say(fixture, 0, AZFN__FRAME_REPLACE, "once more");
     say(fixture, 0, AZFN__FRAME_ACCEPTED, "");
@@ -305,8 +282,8 @@ static void only_what_a_starting_worker_says_is_the_fault_of_a_start(void **stat
         end_worker(fixture, i, 1 << 8);
         pass(fixture, 1000);
     }
-    assert_int_equal(count_of(fixture, "so the other one stays for now; the last time: true"), 1);
-    assert_int_equal(count_of(fixture, "made up"), 0);
+    assert_int_equal(count_of(&fixture->log, "so the other one stays for now; the last time: true"), 1);
+    assert_int_equal(count_of(&fixture->log, "made up"), 0);
     assert_int_equal(fixture->ends, 0);
     pass(fixture, 60000);
     assert_int_equal(fixture->starts, 1 + AZFN__MAX_FAILED_STARTS + 1);
@@ -325,7 +302,7 @@ static void a_blocked_worker_that_was_replaced_is_killed_alone(void **state)
     pass(fixture, 10000);
     assert_int_equal(fixture->starts, 2);
     assert_int_equal(fixture->ends, 0);
-    assert_int_equal(count_of(fixture, "(SIGKILL)"), 1);
+    assert_int_equal(count_of(&fixture->log, "(SIGKILL)"), 1);
 }
 
 static void a_kill_that_is_not_reported_is_the_end(void **state)
