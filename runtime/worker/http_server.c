@@ -293,16 +293,32 @@ enum azfn_error azfn__http_server_start(struct azfn__http_server *server, uv_loo
     return status == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
 
-static void on_quiet(uv_timer_t *timer)
+static bool is_quiet(const struct azfn__http_server *server)
+{
+    /* also functions whose caller has gone: what they do besides answering is not to be cut short */
+    return server->exchange_count == 0 && server->dispatcher->in_flight == 0 && !server->waiting &&
+           !server->queues.head.oldest && !server->queues.body.oldest;
+}
+
+static void on_quiet(uv_timer_t *timer);
+
+static void on_still_quiet(uv_timer_t *timer)
 {
     struct azfn__http_server *server = timer->data;
-    /* also functions whose caller has gone: what they do besides answering is not to be cut short */
-    if (server->exchange_count == 0 && server->dispatcher->in_flight == 0 && !server->queues.head.oldest &&
-        !server->queues.body.oldest) {
+    if (is_quiet(server)) {
         server->on_drained(server->user_data);
     } else {
         uv_timer_start(timer, on_quiet, QUIET_MS, 0);
     }
+}
+
+/* Where a function has held the loop up all the while, requests have come that nobody has looked for: the loop does
+ * so before the second timer. */
+static void on_quiet(uv_timer_t *timer)
+{
+    const struct azfn__http_server *server = timer->data;
+    bool is_over = is_quiet(server);
+    uv_timer_start(timer, is_over ? on_still_quiet : on_quiet, is_over ? 1 : QUIET_MS, 0);
 }
 
 void azfn__http_server_note_activity(struct azfn__http_server *server)

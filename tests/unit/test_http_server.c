@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <sys/resource.h>
+#include <time.h>
 
 /* A sanitizer has memory of its own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -303,6 +304,30 @@ static void an_idle_server_is_drained_soon_and_accepts_no_more(void **state)
     clean_up(&fixture);
 }
 
+/* As a function does that blocks: nothing is read meanwhile, so nothing seems to come. */
+static void a_request_that_came_while_the_loop_was_held_up_is_not_lost_to_a_drain(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    const struct azfn_span request = AZFN__SPAN("GET /api/hello?name=late HTTP/1.1\r\nHost: h\r\n\r\n");
+    set_up(&fixture);
+    connect_to(&fixture, &client);
+    get(&client, "/api/hello");
+    require_reply(&client, "hello ");
+    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture);
+    AWAIT(&fixture, fixture.is_accepted);
+    assert_int_equal(send(client.fd, request.data, request.length, MSG_NOSIGNAL), (ssize_t)request.length);
+    const struct timespec held_up = {.tv_nsec = 300000000};
+    nanosleep(&held_up, NULL);
+    AWAIT(&fixture, fixture.is_drained || client.is_at_end);
+    assert_false(fixture.is_drained);
+    assert_true(azfn_span_equals(take(&client).body, "hello late"));
+    AWAIT(&fixture, fixture.is_drained);
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -317,6 +342,7 @@ int main(void)
         cmocka_unit_test(others_get_their_turn_beside_a_client_that_sends_without_end),
         cmocka_unit_test(a_drain_finishes_what_is_in_flight_and_says_close),
         cmocka_unit_test(an_idle_server_is_drained_soon_and_accepts_no_more),
+        cmocka_unit_test(a_request_that_came_while_the_loop_was_held_up_is_not_lost_to_a_drain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
