@@ -150,7 +150,8 @@ void azfn__invocation_deliver_body(struct azfn__invocation *invocation)
 {
     struct azfn__body_reader *reader = &invocation->body_reader;
     struct azfn__buffer *body = &invocation->message.body;
-    if (invocation->state != AZFN__INVOCATION_RUNNING || !reader->on_body ||
+    /* one that was collected comes with a delay, and is no more than a part of what the buffer holds */
+    if (invocation->state != AZFN__INVOCATION_RUNNING || !reader->on_body || !reader->is_streamed ||
         (body->length == 0 && !reader->is_complete && reader->error == AZFN_OK)) {
         return;
     }
@@ -187,6 +188,9 @@ static void deliver_what_is_there(struct azfn_invocation *handle, void *user_dat
     bool is_cut = reader->is_streamed && !reader->is_complete;
     enum azfn_error error = reader->error == AZFN_OK && is_cut ? AZFN_ERROR_UNAVAILABLE : reader->error;
     azfn_on_body_fn *on_body = reader->on_body;
+    if (!on_body) {
+        return; /* the caller's leaving has come first */
+    }
     reader->on_body = NULL;
     reader->is_read = true;
     on_body(handle, error, error == AZFN_OK && body.length > 0 ? body : azfn__span("", 0), true, reader->on_body_data);

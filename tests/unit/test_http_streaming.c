@@ -1,0 +1,141 @@
+/* Bodies and answers in pieces, and callers that leave: whatever a function waits for ends, once. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "unit/http_worker.h"
+#include "worker/http_connection.h"
+
+/* What the function under test was told. */
+static struct {
+    struct azfn_invocation *invocation;
+    int bodies;
+    int cancels;
+    enum azfn_error error;
+    bool is_last;
+    char piece[64];
+} seen;
+
+static void hold_one(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    seen.invocation = invocation;
+}
+
+static void on_body(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece, bool is_last,
+                    void *user_data)
+{
+    (void)invocation;
+    (void)user_data;
+    seen.bodies++;
+    seen.error = error;
+    seen.is_last = is_last;
+    snprintf(seen.piece, sizeof(seen.piece), "%.*s", AZFN_SPAN_ARGS(piece));
+}
+
+/* As one does that pipes its body into its answer: room for more means that more is wanted. */
+static void ask_for_body(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    seen.cancels++;
+    assert_int_equal(azfn_http_read_body(invocation, on_body, NULL), AZFN_OK);
+}
+
+static const struct azfn_function stream_functions[] = {
+    {.name = "streamed", .handler = hold_one, .streams_body = true},
+    {.name = "collected", .handler = hold_one},
+    {.name = "hello", .handler = hello},
+};
+
+static const struct azfn__config_file stream_files[] = {
+    {LITERAL("host.json"), LITERAL("{\"version\":\"2.0\",\"customHandler\":{\"enableForwardingHttpRequest\":true,"
+                                   "\"description\":{\"defaultExecutablePath\":\"handler\"}}}")},
+    {LITERAL("streamed/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("collected/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("hello/function.json"), LITERAL(HTTP(""))},
+};
+
+#define POST_HEAD(name, length) "POST /api/" name " HTTP/1.1\r\nHost: h\r\nContent-Length: " length "\r\n\r\n"
+
+static void set_up_streams(struct fixture *fixture)
+{
+    const struct app app = {stream_functions, sizeof(stream_functions) / sizeof(stream_functions[0]), stream_files,
+                            sizeof(stream_files) / sizeof(stream_files[0])};
+    memset(&seen, 0, sizeof(seen));
+    set_up_app(fixture, &azfn__config_default_limits, &app);
+}
+
+static void call(struct fixture *fixture, struct client *client, const char *request)
+{
+    connect_to(fixture, client);
+    send_text(client, request);
+    AWAIT(fixture, seen.invocation);
+}
+
+static struct azfn__http_connection *connection_of(struct azfn_invocation *handle)
+{
+    return azfn__invocation_of(handle)->responder_context;
+}
+
+static void run_turns(struct fixture *fixture, int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    }
+}
+
+static void finish(struct fixture *fixture, struct client *client)
+{
+    azfn_fail(seen.invocation, "enough");
+    disconnect(client);
+    clean_up(fixture);
+}
+
+static void a_body_that_was_collected_comes_once_though_the_caller_leaves_before_it(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_streams(&fixture);
+    call(&fixture, &client, POST_HEAD("collected", "5") "whole");
+    assert_int_equal(azfn_http_read_body(seen.invocation, on_body, NULL), AZFN_OK);
+    azfn__http_connection_abort(connection_of(seen.invocation));
+    AWAIT(&fixture, seen.bodies > 0);
+    run_turns(&fixture, 3);
+    assert_int_equal(seen.bodies, 1);
+    assert_int_equal(seen.error, AZFN_OK);
+    assert_true(seen.is_last);
+    assert_string_equal(seen.piece, "whole");
+    assert_true(azfn_span_equals(azfn_http_body(seen.invocation), "whole"));
+    finish(&fixture, &client);
+}
+
+static void a_function_may_ask_for_its_body_when_it_is_told_that_the_caller_has_gone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_streams(&fixture);
+    call(&fixture, &client, POST_HEAD("streamed", "100") "not all");
+    assert_int_equal(azfn_on_cancelled(seen.invocation, ask_for_body, NULL), AZFN_OK);
+    azfn__http_connection_abort(connection_of(seen.invocation));
+    AWAIT(&fixture, seen.bodies > 0);
+    run_turns(&fixture, 3);
+    assert_int_equal(seen.cancels, 1);
+    assert_int_equal(seen.bodies, 1);
+    assert_int_equal(seen.error, AZFN_ERROR_UNAVAILABLE);
+    assert_true(seen.is_last);
+    finish(&fixture, &client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_body_that_was_collected_comes_once_though_the_caller_leaves_before_it),
+        cmocka_unit_test(a_function_may_ask_for_its_body_when_it_is_told_that_the_caller_has_gone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
