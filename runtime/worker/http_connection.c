@@ -230,7 +230,7 @@ void azfn__http_connection_keep_ahead(struct azfn__http_connection *connection, 
 {
     azfn__buffer_append(&connection->ahead, data, length);
     if (connection->ahead.has_failed) {
-        azfn__http_connection_close(connection);
+        azfn__http_connection_abort(connection);
     } else if (connection->ahead.length + READ_BYTES > connection->ahead.max_bytes) {
         azfn__http_connection_pause_reading(connection);
     }

@@ -65,7 +65,7 @@ void azfn__http_connection_linger(struct azfn__http_connection *connection);
 void azfn__http_connection_close(struct azfn__http_connection *connection);
 /* The same, and tells the function: from the loop, never from within a call of it. */
 void azfn__http_connection_abort(struct azfn__http_connection *connection);
-/* Keeps bytes until it is their turn; too many of them stop the reading. */
+/* Keeps bytes until it is their turn; too many of them stop the reading. From the loop: without memory it aborts. */
 void azfn__http_connection_keep_ahead(struct azfn__http_connection *connection, const char *data, size_t length);
 void azfn__http_connection_pause_reading(struct azfn__http_connection *connection);
 void azfn__http_connection_resume_reading(struct azfn__http_connection *connection);

@@ -249,6 +249,9 @@ enum azfn_error azfn_on_cancelled(struct azfn_invocation *handle, azfn_on_cancel
     if (!invocation) {
         return AZFN_ERROR_STATE;
     }
+    if (atomic_load(&invocation->is_cancelled)) {
+        return azfn_delay(handle, 0, on_cancelled, user_data); /* the caller goes but once */
+    }
     invocation->on_cancelled = on_cancelled;
     invocation->on_cancelled_data = user_data;
     return AZFN_OK;

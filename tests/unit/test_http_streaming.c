@@ -36,6 +36,13 @@ static void on_body(struct azfn_invocation *invocation, enum azfn_error error, s
     snprintf(seen.piece, sizeof(seen.piece), "%.*s", AZFN_SPAN_ARGS(piece));
 }
 
+static void on_cancelled(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)invocation;
+    (void)user_data;
+    seen.cancels++;
+}
+
 /* As one does that pipes its body into its answer: room for more means that more is wanted. */
 static void ask_for_body(struct azfn_invocation *invocation, void *user_data)
 {
@@ -60,12 +67,17 @@ static const struct azfn__config_file stream_files[] = {
 
 #define POST_HEAD(name, length) "POST /api/" name " HTTP/1.1\r\nHost: h\r\nContent-Length: " length "\r\n\r\n"
 
-static void set_up_streams(struct fixture *fixture)
+static void set_up_streams_with(struct fixture *fixture, const struct azfn__config_limits *limits)
 {
     const struct app app = {stream_functions, sizeof(stream_functions) / sizeof(stream_functions[0]), stream_files,
                             sizeof(stream_files) / sizeof(stream_files[0])};
     memset(&seen, 0, sizeof(seen));
-    set_up_app(fixture, &azfn__config_default_limits, &app);
+    set_up_app(fixture, limits, &app);
+}
+
+static void set_up_streams(struct fixture *fixture)
+{
+    set_up_streams_with(fixture, &azfn__config_default_limits);
 }
 
 static void call(struct fixture *fixture, struct client *client, const char *request)
@@ -131,11 +143,46 @@ static void a_function_may_ask_for_its_body_when_it_is_told_that_the_caller_has_
     finish(&fixture, &client);
 }
 
+static void a_caller_that_is_cut_off_for_what_it_sends_ahead_is_told_to_the_function(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct azfn__config_limits limits = azfn__config_default_limits;
+    limits.pipelined_bytes = 16;
+    set_up_streams_with(&fixture, &limits);
+    call(&fixture, &client, POST_HEAD("streamed", "5") "whole");
+    assert_int_equal(azfn_on_cancelled(seen.invocation, on_cancelled, NULL), AZFN_OK);
+    send_text(&client, "more than sixteen bytes of something");
+    AWAIT(&fixture, seen.cancels > 0);
+    assert_true(azfn_is_cancelled(seen.invocation));
+    finish(&fixture, &client);
+}
+
+static void who_asks_to_be_told_after_the_caller_has_gone_is_told(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_streams(&fixture);
+    call(&fixture, &client, POST_HEAD("collected", "5") "whole");
+    azfn__http_connection_abort(connection_of(seen.invocation));
+    assert_true(azfn_is_cancelled(seen.invocation));
+    assert_int_equal(azfn_on_cancelled(seen.invocation, on_cancelled, NULL), AZFN_OK);
+    assert_int_equal(seen.cancels, 0);
+    AWAIT(&fixture, seen.cancels > 0);
+    run_turns(&fixture, 3);
+    assert_int_equal(seen.cancels, 1);
+    finish(&fixture, &client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_that_was_collected_comes_once_though_the_caller_leaves_before_it),
         cmocka_unit_test(a_function_may_ask_for_its_body_when_it_is_told_that_the_caller_has_gone),
+        cmocka_unit_test(a_caller_that_is_cut_off_for_what_it_sends_ahead_is_told_to_the_function),
+        cmocka_unit_test(who_asks_to_be_told_after_the_caller_has_gone_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
