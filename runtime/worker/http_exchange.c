@@ -150,6 +150,10 @@ static void on_end(struct azfn__invocation *invocation, void *context)
     struct azfn__http_connection *connection = context;
     const struct azfn_span last = AZFN__SPAN("0\r\n\r\n");
     size_t count = invocation->request.method == AZFN__METHOD_HEAD ? 0 : 1;
+    if (connection->is_broken) {
+        azfn__http_connection_close(connection); /* the end would make a whole of what lacks a piece */
+        return;
+    }
     connection->is_answer_whole = true;
     settle(connection, azfn__http_sender_send(&connection->sender, &last, count, true));
 }

@@ -176,6 +176,28 @@ static void who_asks_to_be_told_after_the_caller_has_gone_is_told(void **state)
     finish(&fixture, &client);
 }
 
+static void nothing_follows_a_piece_that_could_not_be_sent(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_streams(&fixture);
+    call(&fixture, &client, POST_HEAD("collected", "5") "whole");
+    assert_int_equal(azfn_http_begin(seen.invocation, 200, NULL), AZFN_OK);
+    struct azfn__http_connection *connection = connection_of(seen.invocation);
+    /* as without memory for what the socket did not take */
+    connection->is_broken = true;
+    azfn__http_server_wait_turn(&fixture.server, connection);
+    assert_int_equal(azfn_http_write(seen.invocation, AZFN__SPAN("piece")), AZFN_ERROR_STATE);
+    azfn_http_end(seen.invocation);
+    AWAIT(&fixture, client.is_at_end);
+    assert_true(azfn__span_starts_with(azfn__buffer_span(&client.in), AZFN__SPAN("HTTP/1.1 200 OK\r\n")));
+    assert_int_equal(memcmp(client.in.data + client.in.length - 4, "\r\n\r\n", 4), 0);
+    assert_null(memmem(client.in.data, client.in.length, "\r\n0\r\n", 5));
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +205,7 @@ int main(void)
         cmocka_unit_test(a_function_may_ask_for_its_body_when_it_is_told_that_the_caller_has_gone),
         cmocka_unit_test(a_caller_that_is_cut_off_for_what_it_sends_ahead_is_told_to_the_function),
         cmocka_unit_test(who_asks_to_be_told_after_the_caller_has_gone_is_told),
+        cmocka_unit_test(nothing_follows_a_piece_that_could_not_be_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
