@@ -20,8 +20,7 @@ void azfn__http_message_init(struct azfn__http_message *message)
     message->counted_bytes = 0;
 }
 
-/* By its length, so that bytes which somebody took out of the body are no longer counted. */
-static void count_body(struct azfn__http_message *message)
+void azfn__http_message_count_body(struct azfn__http_message *message)
 {
     if (message->budget && message->counted_bytes != message->body.length) {
         message->budget->used_bytes = message->budget->used_bytes - message->counted_bytes + message->body.length;
@@ -36,7 +35,7 @@ bool azfn__http_message_append_body(struct azfn__http_message *message, const ch
         return false;
     }
     azfn__buffer_append(&message->body, data, length);
-    count_body(message);
+    azfn__http_message_count_body(message);
     return true;
 }
 
@@ -44,14 +43,14 @@ void azfn__http_message_reset(struct azfn__http_message *message)
 {
     azfn__buffer_reset(&message->head, HEAD_KEPT_BYTES);
     azfn__buffer_reset(&message->body, BODY_KEPT_BYTES);
-    count_body(message);
+    azfn__http_message_count_body(message);
 }
 
 void azfn__http_message_clean_up(struct azfn__http_message *message)
 {
     azfn__buffer_clean_up(&message->head);
     azfn__buffer_clean_up(&message->body);
-    count_body(message);
+    azfn__http_message_count_body(message);
     free(message->headers);
     message->headers = NULL;
     message->header_capacity = 0;

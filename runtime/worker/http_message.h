@@ -57,6 +57,8 @@ void azfn__http_message_reset(struct azfn__http_message *message);
 void azfn__http_message_clean_up(struct azfn__http_message *message);
 /* False: beyond the budget, and nothing was appended. Without memory body.has_failed says so. */
 bool azfn__http_message_append_body(struct azfn__http_message *message, const char *data, size_t length);
+/* Counts it by its length: what somebody took out of it is no longer in the budget. */
+void azfn__http_message_count_body(struct azfn__http_message *message);
 /* Room for count headers: by doubling, but for no more than max_count. False: no memory. */
 bool azfn__http_message_reserve_headers(struct azfn__http_message *message, size_t count, size_t max_count);
 

@@ -176,6 +176,7 @@ void azfn__invocation_deliver_body(struct azfn__invocation *invocation)
     } else {
         azfn__buffer_clean_up(&piece);
     }
+    azfn__http_message_count_body(&invocation->message);
 }
 
 /* A body that was collected, or whose caller has gone. */

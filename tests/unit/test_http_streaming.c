@@ -198,6 +198,20 @@ static void nothing_follows_a_piece_that_could_not_be_sent(void **state)
     clean_up(&fixture);
 }
 
+static void a_piece_that_was_read_is_no_longer_in_flight(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_streams(&fixture);
+    call(&fixture, &client, POST_HEAD("streamed", "100") "a piece");
+    assert_int_equal(azfn_http_read_body(seen.invocation, on_body, NULL), AZFN_OK);
+    AWAIT(&fixture, seen.bodies > 0);
+    assert_string_equal(seen.piece, "a piece");
+    assert_int_equal(fixture.dispatcher.bodies.used_bytes, 0);
+    finish(&fixture, &client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_caller_that_is_cut_off_for_what_it_sends_ahead_is_told_to_the_function),
         cmocka_unit_test(who_asks_to_be_told_after_the_caller_has_gone_is_told),
         cmocka_unit_test(nothing_follows_a_piece_that_could_not_be_sent),
+        cmocka_unit_test(a_piece_that_was_read_is_no_longer_in_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
