@@ -296,6 +296,9 @@ static void process(struct azfn__http_connection *connection, const char *data, 
     }
     if (connection->is_body_open) {
         azfn__http_body_read(connection, data + taken, length - taken);
+        if (connection->is_body_open && connection->has_ended) {
+            azfn__http_connection_abort(connection); /* the end was read before the body's turn: no other will come */
+        }
         return;
     }
     if (taken < length) {

@@ -176,6 +176,26 @@ static void who_asks_to_be_told_after_the_caller_has_gone_is_told(void **state)
     finish(&fixture, &client);
 }
 
+static void half_a_body_that_came_ahead_of_its_turn_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_streams(&fixture);
+    call(&fixture, &client, POST_HEAD("collected", "5") "whole" POST_HEAD("streamed", "100") "not all");
+    const struct azfn__http_connection *connection = connection_of(seen.invocation);
+    assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+    AWAIT(&fixture, connection->has_ended);
+    struct azfn_invocation *first = seen.invocation;
+    seen.invocation = NULL;
+    assert_int_equal(azfn_http_reply(first, 200, NULL, AZFN__SPAN("first")), AZFN_OK);
+    require_reply(&client, "first");
+    AWAIT(&fixture, seen.invocation && client.is_at_end);
+    assert_int_equal(fixture.server.exchange_count, 0);
+    assert_true(azfn_is_cancelled(seen.invocation));
+    finish(&fixture, &client);
+}
+
 static void nothing_follows_a_piece_that_could_not_be_sent(void **state)
 {
     (void)state;
@@ -219,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_function_may_ask_for_its_body_when_it_is_told_that_the_caller_has_gone),
         cmocka_unit_test(a_caller_that_is_cut_off_for_what_it_sends_ahead_is_told_to_the_function),
         cmocka_unit_test(who_asks_to_be_told_after_the_caller_has_gone_is_told),
+        cmocka_unit_test(half_a_body_that_came_ahead_of_its_turn_is_not_waited_for),
         cmocka_unit_test(nothing_follows_a_piece_that_could_not_be_sent),
         cmocka_unit_test(a_piece_that_was_read_is_no_longer_in_flight),
     };
