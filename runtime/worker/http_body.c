@@ -20,6 +20,14 @@ void azfn__http_body_deliver(struct azfn__http_connection *connection)
     azfn__http_connection_await(connection);
 }
 
+void azfn__http_body_discard(struct azfn__http_connection *connection)
+{
+    struct azfn__http_message *message = &connection->invocation->message;
+    azfn__buffer_reset(&message->body, UNREAD_PAUSE_BYTES);
+    azfn__http_message_count_body(message);
+    azfn__http_connection_resume_reading(connection);
+}
+
 void azfn__http_body_break(struct azfn__http_connection *connection, enum azfn_error error)
 {
     connection->is_body_open = false;
@@ -49,6 +57,9 @@ void azfn__http_body_read(struct azfn__http_connection *connection, const char *
         azfn__http_body_break(connection, error_of(parser->refusal_status));
     }
     if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
+        if (connection->is_answer_whole && connection->is_body_open) {
+            azfn__http_body_discard(connection);
+        }
         azfn__http_connection_await(connection);
         azfn__http_body_deliver(connection);
     }

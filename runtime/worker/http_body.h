@@ -11,6 +11,9 @@ void azfn__http_body_read(struct azfn__http_connection *connection, const char *
 void azfn__http_body_continue(struct azfn__http_connection *connection);
 /* Hands the function what it has asked for, and reads on where it may. From the loop. */
 void azfn__http_body_deliver(struct azfn__http_connection *connection);
+/* The answer is whole, so nobody will read it; but the host takes its answer only after it has sent everything, so it
+ * must not be kept waiting. */
+void azfn__http_body_discard(struct azfn__http_connection *connection);
 /* No more of it can be read; the function gets error when it asks. */
 void azfn__http_body_break(struct azfn__http_connection *connection, enum azfn_error error);
 

@@ -49,9 +49,12 @@ static enum azfn_error settle(struct azfn__http_connection *connection, enum azf
     }
     if (connection->is_answer_whole && azfn__http_sender_is_idle(&connection->sender)) {
         finish(connection);
-    } else {
-        azfn__http_connection_await(connection);
+        return AZFN_OK;
     }
+    if (connection->is_answer_whole && connection->is_body_open) {
+        azfn__http_body_discard(connection);
+    }
+    azfn__http_connection_await(connection);
     return AZFN_OK;
 }
 

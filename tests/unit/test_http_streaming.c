@@ -196,6 +196,35 @@ static void half_a_body_that_came_ahead_of_its_turn_is_not_waited_for(void **sta
     finish(&fixture, &client);
 }
 
+/* The host does so; early: while the function waits for its body, or where it has let it pile up. */
+static void a_client_that_reads_only_after_it_has_sent_all_gets_a_large_early_answer(void **state)
+{
+    (void)state;
+    struct azfn_span large = azfn__span(calloc(1, 2 * BIG_BYTES), 2 * BIG_BYTES);
+    assert_non_null(large.data);
+    for (int is_piled_up = 0; is_piled_up < 2; is_piled_up++) {
+        struct fixture fixture;
+        struct client client;
+        set_up_streams(&fixture);
+        call(&fixture, &client, POST_HEAD("streamed", "16777216"));
+        client.is_slow = true;
+        send_bytes(&client, large);
+        const struct azfn__http_connection *connection = connection_of(seen.invocation);
+        if (is_piled_up) {
+            AWAIT(&fixture, connection->is_paused);
+        }
+        assert_int_equal(azfn_http_reply(seen.invocation, 200, NULL, large), AZFN_OK);
+        AWAIT(&fixture, client.out.length == 0);
+        client.is_slow = false;
+        watch(&client);
+        assert_int_equal(take(&client).body.length, large.length);
+        require_end(&client);
+        disconnect(&client);
+        clean_up(&fixture);
+    }
+    free((void *)large.data);
+}
+
 static void nothing_follows_a_piece_that_could_not_be_sent(void **state)
 {
     (void)state;
@@ -240,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_caller_that_is_cut_off_for_what_it_sends_ahead_is_told_to_the_function),
         cmocka_unit_test(who_asks_to_be_told_after_the_caller_has_gone_is_told),
         cmocka_unit_test(half_a_body_that_came_ahead_of_its_turn_is_not_waited_for),
+        cmocka_unit_test(a_client_that_reads_only_after_it_has_sent_all_gets_a_large_early_answer),
         cmocka_unit_test(nothing_follows_a_piece_that_could_not_be_sent),
         cmocka_unit_test(a_piece_that_was_read_is_no_longer_in_flight),
     };
