@@ -66,14 +66,14 @@ enum azfn_error azfn_http_write(struct azfn_invocation *handle, struct azfn_span
     if (bytes.length > PIECE_MAX_BYTES) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of a piece");
     }
+    if (!invocation->job && !invocation->responder) {
+        return AZFN_ERROR_STATE;
+    }
     if (stream->state == AZFN__ANSWER_COLLECTING) {
         azfn__buffer_append_span(&stream->collected, bytes);
         return stream->collected.has_failed
                    ? azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of all pieces")
                    : AZFN_OK;
-    }
-    if (!invocation->responder) {
-        return AZFN_ERROR_STATE;
     }
     return bytes.length > 0 ? invocation->responder->write(invocation, bytes, invocation->responder_context) : AZFN_OK;
 }

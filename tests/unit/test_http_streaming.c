@@ -196,6 +196,21 @@ static void half_a_body_that_came_ahead_of_its_turn_is_not_waited_for(void **sta
     finish(&fixture, &client);
 }
 
+static void pieces_for_a_caller_that_has_gone_are_not_collected(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    set_up_streams(&fixture);
+    call(&fixture, &client, POST_HEAD("collected", "5") "whole");
+    azfn__http_connection_abort(connection_of(seen.invocation));
+    assert_int_equal(azfn_http_begin(seen.invocation, 200, NULL), AZFN_OK);
+    assert_int_equal(azfn_http_write(seen.invocation, AZFN__SPAN("piece")), AZFN_ERROR_STATE);
+    assert_int_equal(azfn_http_end(seen.invocation), AZFN_OK);
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
 /* The host does so; early: while the function waits for its body, or where it has let it pile up. */
 static void a_client_that_reads_only_after_it_has_sent_all_gets_a_large_early_answer(void **state)
 {
@@ -269,6 +284,7 @@ int main(void)
         cmocka_unit_test(a_caller_that_is_cut_off_for_what_it_sends_ahead_is_told_to_the_function),
         cmocka_unit_test(who_asks_to_be_told_after_the_caller_has_gone_is_told),
         cmocka_unit_test(half_a_body_that_came_ahead_of_its_turn_is_not_waited_for),
+        cmocka_unit_test(pieces_for_a_caller_that_has_gone_are_not_collected),
         cmocka_unit_test(a_client_that_reads_only_after_it_has_sent_all_gets_a_large_early_answer),
         cmocka_unit_test(nothing_follows_a_piece_that_could_not_be_sent),
         cmocka_unit_test(a_piece_that_was_read_is_no_longer_in_flight),
