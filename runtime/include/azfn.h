@@ -131,7 +131,8 @@ bool azfn_http_body_is_exact(struct azfn_invocation *invocation);
  * with is_last when nothing follows it; or with an error: AZFN_ERROR_LIMIT (more than maxBodyBytes),
  * AZFN_ERROR_SYNTAX (not HTTP), AZFN_ERROR_TIMEOUT (too slow), AZFN_ERROR_UNAVAILABLE (the caller has gone). No more
  * is read from the caller than the function asks for, but for a buffer. A body that was collected comes as one
- * piece. Errors: AZFN_ERROR_STATE (no HTTP function, asked already, or the last piece was read). */
+ * piece. Errors: AZFN_ERROR_STATE (no HTTP function, a blocking one, asked already, or the last piece was read),
+ * AZFN_ERROR_NO_MEMORY; then on_body is not called. */
 typedef void azfn_on_body_fn(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece,
                              bool is_last, void *user_data);
 AZFN_MUST_USE enum azfn_error azfn_http_read_body(struct azfn_invocation *invocation, azfn_on_body_fn *on_body,
@@ -244,14 +245,16 @@ enum azfn_error azfn_http_reply(struct azfn_invocation *invocation, int status, 
  * streams its body reads that to the end first, or the two wait for each other once some MiB are written.
  * timeoutMs counts for the whole answer; one that is cut off (azfn_fail(), the deadline) is seen as broken
  * by the caller. */
-/* Sends status and headers; none can be set afterwards. status is 200 to 599, but for 204, 205 and 304. */
+/* Sends status and headers; none can be set afterwards. status is 200 to 599, but for 204, 205 and 304. Whatever it
+ * returns, the invocation is still to be ended. AZFN_ERROR_STATE: a second call, or the caller has gone. */
 enum azfn_error azfn_http_begin(struct azfn_invocation *invocation, int status, const char *content_type);
 /* bytes are copied, or sent before this returns. AZFN_ERROR_UNAVAILABLE: the caller does not keep up, nothing of bytes
  * was taken, write them again when azfn_http_on_writable() says so. AZFN_ERROR_STATE: there was no
  * azfn_http_begin(), or the caller has gone: end it. AZFN_ERROR_LIMIT: more than 1 MiB at once, or more than 128 MiB
  * where pieces are put together; sticks. */
 AZFN_MUST_USE enum azfn_error azfn_http_write(struct azfn_invocation *invocation, struct azfn_span bytes);
-/* Calls on_writable once, on a later turn of the loop, when azfn_http_write() will take more, or the caller has gone. */
+/* Calls on_writable once, on a later turn of the loop, when azfn_http_write() will take more, or the caller has gone.
+ * AZFN_ERROR_STATE: there was no azfn_http_begin(), or on_writable is still to be called. */
 typedef void azfn_on_writable_fn(struct azfn_invocation *invocation, void *user_data);
 AZFN_MUST_USE enum azfn_error azfn_http_on_writable(struct azfn_invocation *invocation,
                                                     azfn_on_writable_fn *on_writable, void *user_data);
@@ -288,7 +291,8 @@ AZFN_MUST_USE enum azfn_error azfn_delay(struct azfn_invocation *invocation, uin
                                          azfn_on_elapsed_fn *on_elapsed, void *user_data);
 
 /* Calls on_cancelled once, on a later turn of the loop, when nobody waits for the answer any more: the caller has
- * closed the connection. The function may then stop early; it still has to answer, which goes nowhere. */
+ * closed the connection, perhaps before this call. The function may then stop early; it still has to answer, which
+ * goes nowhere. */
 typedef void azfn_on_cancelled_fn(struct azfn_invocation *invocation, void *user_data);
 AZFN_MUST_USE enum azfn_error azfn_on_cancelled(struct azfn_invocation *invocation, azfn_on_cancelled_fn *on_cancelled,
                                                 void *user_data);

@@ -365,7 +365,8 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
         } else {
             azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
         }
-    } else if (count == UV_EOF && !connection->is_body_open && (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->ahead.length > 0)) {
+    } else if (count == UV_EOF && !connection->is_body_open &&
+               (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->ahead.length > 0)) {
         connection->has_ended = true; /* the host's way to give up; another client may still want its answers */
         cancel(connection);
     } else if (count < 0) {

@@ -71,7 +71,8 @@ bool azfn__http_parser_is_inside(const struct azfn__http_parser *parser);
 /* True from AZFN__HTTP_HEAD until it is complete. */
 bool azfn__http_parser_is_in_body(const struct azfn__http_parser *parser);
 /* Takes bytes until the state changes; *out_taken says how many. After AZFN__HTTP_HEAD call it again with
- * the rest (which may be empty). Between two calls the message's body may be taken out of it. Once complete or refused it takes nothing and says the same again. */
+ * the rest (which may be empty). Between two calls the message's body may be taken out of it. Once complete or
+ * refused it takes nothing and says the same again. */
 enum azfn__http_parser_state azfn__http_parser_feed(struct azfn__http_parser *parser, const char *data,
                                                     size_t length, size_t *out_taken);
 /* After AZFN__HTTP_HEAD: the most that the body may have; beyond: 413. Without this call: none at all. */

@@ -213,7 +213,9 @@ enum azfn_error azfn_http_read_body(struct azfn_invocation *handle, azfn_on_body
         invocation->responder->read(invocation, invocation->responder_context);
         return AZFN_OK;
     }
-    return azfn_delay(handle, 0, deliver_what_is_there, NULL);
+    enum azfn_error error = azfn_delay(handle, 0, deliver_what_is_there, NULL);
+    reader->on_body = error == AZFN_OK ? on_body : NULL;
+    return error;
 }
 
 void azfn__invocation_lose_caller(struct azfn__invocation *invocation)
