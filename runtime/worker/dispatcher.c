@@ -225,6 +225,7 @@ static void arm_deadline_timer(struct azfn__dispatcher *dispatcher)
 static void start_running(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation)
 {
     struct azfn__dispatcher_function *function = invocation->function;
+    uv_update_time(dispatcher->loop); /* what an earlier one took, of those that came together, is not this one's */
     invocation->state = AZFN__INVOCATION_RUNNING;
     invocation->deadline_ms = uv_now(dispatcher->loop) + function->config->timeout_ms;
     invocation->older = function->newest;

@@ -53,6 +53,15 @@ class BlockedLoop(probe.TestCase):
             self.assertEqual(handler.request(ask("body=next reply")).body, b"next")
             self.assertFalse(any("killed" in line.text for line in handler.lines))
 
+    def test_the_time_of_the_next_one_begins_when_it_is_called(self):
+        with self.probe_app(policy={"functions": {"Ask": {"timeoutMs": 1000}}}) as handler:
+            connection = self.connect(handler)
+            connection.sendall(ask("spin=1200 body=first reply") +
+                               ask("delay=10 delay=10 body=next reply", headers="Connection: close\r\n"))
+            with connection.makefile("rb") as stream:
+                answers = stream.read()
+            self.assertEqual((answers.count(b"first"), answers[-4:]), (1, b"next"))
+
     def test_an_end_that_is_asked_for_meanwhile_comes(self):
         with self.probe_app(policy={"functions": {"Ask": {"timeoutMs": 500}}}) as handler:
             roles = Roles(handler.pid)
