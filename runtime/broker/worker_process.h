@@ -58,7 +58,8 @@ AZFN_MUST_USE enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct
 /* Sends a frame without payload. One that can't be sent at once is for a worker that does not read any more. */
 void azfn__worker_process_send(struct azfn__worker_process *worker, enum azfn__frame_type type);
 
-/* Takes the frames that it has sent until now, so that it is judged by all it said. Not from within one of its callbacks. */
+/* Takes the frames that it has sent until now, so that it is judged by all it said. Not from within one of its
+ * callbacks. */
 void azfn__worker_process_read_rest(struct azfn__worker_process *worker);
 
 /* Reads what it had still printed, then frees it on a later tick. */
