@@ -309,6 +309,21 @@ static void refuse(struct azfn__invocation *invocation, uint16_t status, const c
     azfn__invocation_answer_status(invocation, status);
 }
 
+/* An HTTP caller sees the status only where it is inside the envelope's answer: one of the envelope itself makes the
+ * host fail, with 500. A message fails, and is tried again. */
+static void refuse_large_body(struct azfn__invocation *invocation)
+{
+    static const char text[] = "413: the body in the envelope is beyond the function's maxBodyBytes";
+    if (!invocation->function->config->http_output) {
+        refuse(invocation, 413, "input_validation_fail:envelope", azfn_span_of(text));
+        return;
+    }
+    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "input_validation_fail:envelope",
+                         azfn_span_of(text));
+    start_running(invocation->dispatcher, invocation);
+    azfn_http_reply(azfn__invocation_handle(invocation), 413, NULL, AZFN__SPAN("413 Content Too Large\n"));
+}
+
 void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation,
                           const struct azfn__responder *responder, void *responder_context)
 {
@@ -352,8 +367,7 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invo
         }
     }
     if (invocation->mode == AZFN__MODE_ENVELOPE && is_too_large(invocation)) {
-        refuse(invocation, 413, "input_validation_fail:envelope",
-               AZFN__SPAN("413: the body in the envelope is beyond the function's maxBodyBytes"));
+        refuse_large_body(invocation);
         return;
     }
     start_running(dispatcher, invocation);

@@ -82,10 +82,17 @@ static void begin_period(struct azfn__http_connection *connection, struct azfn__
     azfn__http_server_await(connection->server, queue, &connection->deadline);
 }
 
+/* The answer is whole, and the rest of the body still comes: the host does not read before it has sent that, so it is
+ * judged by what it sends. */
+static bool is_discarding_body(const struct azfn__http_connection *connection)
+{
+    return connection->is_answer_whole && connection->is_body_open;
+}
+
 void azfn__http_connection_await(struct azfn__http_connection *connection)
 {
     struct azfn__http_server_queues *queues = &connection->server->queues;
-    if (!azfn__http_sender_is_idle(&connection->sender)) {
+    if (!azfn__http_sender_is_idle(&connection->sender) && !is_discarding_body(connection)) {
         if (connection->deadline.queue != &queues->sending) {
             begin_period(connection, &queues->sending, azfn__http_sender_sent_bytes(&connection->sender));
         }
@@ -391,17 +398,22 @@ static bool has_received_enough(const struct azfn__http_connection *connection)
                azfn__http_server_required_bytes(server, server->limits.body_timeout_ms);
 }
 
+static void cut_off(struct azfn__http_connection *connection, struct azfn_span why)
+{
+    azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_WARNING,
+                         "input_validation_fail:slow_client", why);
+    azfn__http_connection_abort(connection);
+}
+
 static void expire_answer(struct azfn__http_connection *connection)
 {
     struct azfn__http_server *server = connection->server;
     uint64_t sent = azfn__http_sender_sent_bytes(&connection->sender);
     if (sent - connection->period_bytes >= azfn__http_server_required_bytes(server, server->limits.send_timeout_ms)) {
         begin_period(connection, &server->queues.sending, sent);
-        return;
+    } else {
+        cut_off(connection, AZFN__SPAN("the client does not take its answer"));
     }
-    azfn__dispatcher_log(server->dispatcher, connection->invocation, AZFN_LOG_WARNING,
-                         "input_validation_fail:slow_client", AZFN__SPAN("the client does not take its answer"));
-    azfn__http_connection_abort(connection);
 }
 
 void azfn__http_connection_expire(struct azfn__http_connection *connection)
@@ -409,12 +421,15 @@ void azfn__http_connection_expire(struct azfn__http_connection *connection)
     struct azfn__http_server *server = connection->server;
     bool is_inside = connection->phase == AZFN__CONNECTION_READING && connection->invocation &&
                      azfn__http_parser_is_inside(&connection->parser);
-    bool is_body = connection->is_body_open && azfn__http_sender_is_idle(&connection->sender);
+    bool is_discarding = is_discarding_body(connection);
+    bool is_body = is_discarding || (connection->is_body_open && azfn__http_sender_is_idle(&connection->sender));
     if ((is_inside || is_body) && has_received_enough(connection)) {
         begin_period(connection, &server->queues.body, connection->parser.body_bytes);
     } else if (is_inside) {
         connection->invocation->request = connection->parser.request;
         azfn__http_exchange_refuse(connection, 408, "the request did not arrive in time");
+    } else if (is_discarding) {
+        cut_off(connection, AZFN__SPAN("the client neither goes on with its body nor takes its answer"));
     } else if (is_body) {
         azfn__http_exchange_log_refusal(connection, 408, "the body did not arrive in time");
         azfn__http_body_break(connection, AZFN_ERROR_TIMEOUT);

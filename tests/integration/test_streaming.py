@@ -239,6 +239,14 @@ class Requests(Streaming):
             self.assertEqual(connection.recv(1), b"")
         self.assert_served()
 
+    def test_an_early_answer_and_the_rest_of_the_body_pass_each_other(self):
+        """The host reads no answer before it has sent all: both are larger than what the sockets hold."""
+        body = b"l" * (24 * MIB)
+        connection = self.connected()
+        connection.sendall(request("StreamIn?enough=1&big=20000000", body, "POST"))
+        answer = read_response(connection, "POST")
+        self.assertEqual((answer.status, len(answer.body)), (200, 20000000))
+
     def test_more_than_max_body_bytes(self):
         answer = exchange(self.connected(), request("StreamIn", headers=f"Content-Length: {64 * MIB + 1}\r\n",
                                                     method="POST"))

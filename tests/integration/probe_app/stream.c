@@ -3,6 +3,7 @@
  *   StreamOut   pieces=N size=N delay=MS (between pieces) stop=fail|never|header|reply|second (after them)
  *               deaf=1 (does not look at what writing returns)
  *   StreamIn    delay=MS (before each read) enough=N (answers after so many bytes) never=1 (never reads) twice=1
+ *               big=N (an answer of N bytes)
  *   StreamEcho  nothing: every piece goes back as it comes */
 #include "probe.h"
 
@@ -128,6 +129,13 @@ static void tell(struct azfn_invocation *invocation, const struct in *in, enum a
 {
     printf("read %" PRIu64 " %s\n", in->bytes, azfn_error_name(error));
     fflush(stdout);
+    size_t big = (size_t)number_of(invocation, "big", 0);
+    char *filler = big > 0 ? azfn_alloc(invocation, big) : NULL;
+    if (filler) {
+        memset(filler, 'f', big);
+        azfn_http_reply(invocation, 200, NULL, (struct azfn_span){filler, big});
+        return;
+    }
     azfn_http_reply(invocation, error == AZFN_ERROR_LIMIT ? 413 : 200, "application/json",
                     azfn_format(invocation,
                                 "{\"bytes\":%" PRIu64 ",\"pieces\":%" PRIu64 ",\"sum\":%" PRIu32 ",\"error\":\"%s\"}",
