@@ -231,7 +231,8 @@ static inline bool check_exchange(struct azfn__http_parser *parser, const struct
         CHECK(!has_answer || answer.is_cut || received->length == 0);
         return false;
     }
-    if (has_answer && answer.is_cut && memmem(request->target.data, request->target.length, "cut", 3)) {
+    if (has_answer && answer.is_cut && request->target.length > 0 &&
+        memmem(request->target.data, request->target.length, "cut", 3)) {
         return false; /* not even the mark of what is cut has to be out */
     }
     if (!has_answer || answer.is_cut) {
