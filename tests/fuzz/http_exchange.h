@@ -211,8 +211,7 @@ static inline bool check_exchange(struct azfn__http_parser *parser, const struct
         azfn__http_parser_limit_body(parser, (uint64_t)1 << 24);
     }
     const struct azfn__http_request *request = &parser->request;
-    bool is_head_request = (has_head || state == AZFN__HTTP_REFUSED) && request->method == AZFN__METHOD_HEAD &&
-                           azfn_span_equals(request->method_name, "HEAD");
+    bool is_head_request = (has_head || state == AZFN__HTTP_REFUSED) && request->method == AZFN__METHOD_HEAD;
     struct exchange_answer answer;
     bool has_answer = take_answer(received, is_head_request, &answer);
     if (has_answer && !answer.is_cut && answer.status < 200) {
