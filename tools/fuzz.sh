@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs every fuzz target, or the named ones, for SECONDS each, from its committed corpus; as many at a time as there are
 # processors, or JOBS. fuzz.sh BUILD_DIR SECONDS [NAME...]
+# FUZZ_SEED=N makes the same choices in each run.
 # What is found stays in BUILD_DIR/fuzz-findings, and the new inputs in BUILD_DIR/fuzz-corpus: a later run goes on from
 # there, and tools/fuzz-corpus.sh takes the best of them into the tree.
 set -eu
@@ -31,7 +32,7 @@ run_one() {
     # a small quarantine fits into the cache
     ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=16} "$build/fuzz/fuzz_$name" "$work" "tests/fuzz/corpus/$name" \
         -max_total_time="$seconds" -max_len=$max -detect_leaks=$leaks -timeout=10 -rss_limit_mb=2048 \
-        -print_final_stats=1 \
+        -print_final_stats=1 ${FUZZ_SEED:+"-seed=$FUZZ_SEED"} \
         -artifact_prefix="$build/fuzz-findings/$name-" "-dict=tests/fuzz/$words.dict" >"$log" 2>&1 || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     speed=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
