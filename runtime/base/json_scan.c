@@ -1,5 +1,6 @@
 #include "base/json_scan.h"
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 
 #include <string.h>
@@ -34,16 +35,6 @@ static inline const unsigned char *skip_blanks(const unsigned char *p, const uns
     return (const unsigned char *)azfn__skip_blanks((const char *)p, (const char *)end);
 }
 
-static inline bool is_digit(unsigned char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static inline bool is_hex(unsigned char c)
-{
-    return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-}
-
 /* Of the escape at p; 0 when it is none. */
 static inline size_t escape_length(const unsigned char *p, const unsigned char *end)
 {
@@ -61,7 +52,7 @@ static inline size_t escape_length(const unsigned char *p, const unsigned char *
     case 't':
         return 2;
     case 'u':
-        return end - p >= 6 && is_hex(p[2]) && is_hex(p[3]) && is_hex(p[4]) && is_hex(p[5]) ? 6 : 0;
+        return end - p >= 6 && azfn__is_hex(p[2]) && azfn__is_hex(p[3]) && azfn__is_hex(p[4]) && azfn__is_hex(p[5]) ? 6 : 0;
     default:
         return 0;
     }
@@ -103,12 +94,12 @@ AZFN__ALWAYS_INLINE const unsigned char *check_string(struct scan *scan, const u
 static inline const unsigned char *check_digits(struct scan *scan, const unsigned char *p)
 {
     const unsigned char *end = scan->end;
-    if (p == end || !is_digit(*p)) {
+    if (p == end || !azfn__is_digit(*p)) {
         return fail(scan, p);
     }
     do {
         p++;
-    } while (p < end && is_digit(*p));
+    } while (p < end && azfn__is_digit(*p));
     return p;
 }
 
@@ -120,7 +111,7 @@ static const unsigned char *check_number(struct scan *scan, const unsigned char 
     }
     if (p < end && *p == '0') {
         p++;
-        if (p < end && is_digit(*p)) {
+        if (p < end && azfn__is_digit(*p)) {
             return fail(scan, p);
         }
     } else {

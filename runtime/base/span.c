@@ -1,5 +1,6 @@
 #include "base/span.h"
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 
 bool azfn__bytes_equal_ignore_case(const char *a, const char *b, size_t length)
@@ -53,4 +54,18 @@ struct azfn_span azfn_span_of(const char *text)
 bool azfn_span_equals(struct azfn_span a, const char *text)
 {
     return text && a.data && azfn__span_equal(a, azfn_span_of(text));
+}
+
+bool azfn__span_is_guid(struct azfn_span span)
+{
+    if (span.length != AZFN__GUID_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < span.length; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (is_dash ? span.data[i] != '-' : !azfn__is_hex(span.data[i])) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -55,4 +55,8 @@ static inline struct azfn_span azfn__span_trim(struct azfn_span span)
 struct azfn_span azfn__span_from(struct azfn_span span, size_t offset);
 bool azfn__span_is_utf8(struct azfn_span span);
 
+#define AZFN__GUID_BYTES 36
+/* Its usual form: hexadecimal digits, and dashes where they belong. */
+bool azfn__span_is_guid(struct azfn_span span);
+
 #endif

@@ -1,18 +1,9 @@
 #include "config/config_text.h"
 
+#include "base/ascii.h"
 #include "base/span.h"
 
 #define HTTPS AZFN__SPAN("https://")
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
 
 static size_t index_of(struct azfn_span text, char c)
 {
@@ -24,8 +15,8 @@ bool azfn__config_is_setting_name(struct azfn_span name)
 {
     for (size_t i = 0; i < name.length; i++) {
         char c = name.data[i];
-        bool is_start = is_letter(c) || c == '_';
-        if (!is_start && (i == 0 || !(is_digit(c) || c == ':' || c == '.' || c == '-'))) {
+        bool is_start = azfn__is_letter(c) || c == '_';
+        if (!is_start && (i == 0 || !(azfn__is_digit(c) || c == ':' || c == '.' || c == '-'))) {
             return false;
         }
     }
@@ -60,7 +51,7 @@ bool azfn__config_text_next(struct azfn_span *rest, struct azfn_span *out_litera
 bool azfn__config_is_vault_part(struct azfn_span text, size_t max_bytes)
 {
     for (size_t i = 0; i < text.length; i++) {
-        if (!is_letter(text.data[i]) && !is_digit(text.data[i]) && text.data[i] != '-') {
+        if (!azfn__is_letter(text.data[i]) && !azfn__is_digit(text.data[i]) && text.data[i] != '-') {
             return false;
         }
     }
@@ -93,7 +84,7 @@ static bool is_version_template(struct azfn_span text)
     while (azfn__config_text_next(&rest, &literal, &setting)) {
         for (size_t i = 0; i < literal.length; i++) {
             unsigned char lower = azfn__lower((unsigned char)literal.data[i]);
-            if (!is_digit(literal.data[i]) && (lower < 'a' || lower > 'f')) {
+            if (!azfn__is_digit(literal.data[i]) && (lower < 'a' || lower > 'f')) {
                 return false;
             }
         }
@@ -188,7 +179,7 @@ static bool is_port(struct azfn_span text)
 {
     unsigned value = 0;
     for (size_t i = 0; i < text.length; i++) {
-        if (!is_digit(text.data[i]) || i >= 5) {
+        if (!azfn__is_digit(text.data[i]) || i >= 5) {
             return false;
         }
         value = value * 10 + (unsigned)(text.data[i] - '0');
@@ -209,7 +200,7 @@ static const char *check_host(struct azfn_span host)
     while (azfn__config_text_next(&rest, &literal, &setting)) {
         for (size_t i = 0; i < literal.length; i++) {
             char c = literal.data[i];
-            if (!is_letter(c) && !is_digit(c) && c != '-' && (c != '.' || last == '.')) {
+            if (!azfn__is_letter(c) && !azfn__is_digit(c) && c != '-' && (c != '.' || last == '.')) {
                 return EXPECTED;
             }
             last = c;
@@ -275,7 +266,7 @@ const char *azfn__config_url_check(struct azfn_span url)
     }
     /* the colon of a port, not one within %A:B% */
     size_t host_length = authority.length;
-    while (host_length > 0 && is_digit(authority.data[host_length - 1])) {
+    while (host_length > 0 && azfn__is_digit(authority.data[host_length - 1])) {
         host_length--;
     }
     bool has_colon = host_length > 0 && authority.data[host_length - 1] == ':';

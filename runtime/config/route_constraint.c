@@ -1,24 +1,10 @@
 #include "config/route_constraint.h"
 
+#include "base/ascii.h"
 #include "base/span.h"
 
 /* The largest System.Decimal. */
 #define DECIMAL_MAX "79228162514264337593543950335"
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
 
 /* .NET's parsers skip these around numbers. */
 static bool is_white(char c)
@@ -51,7 +37,7 @@ static bool parse_long(struct azfn_span text, int64_t *out_value)
     uint64_t limit = is_negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX;
     uint64_t value = 0;
     for (size_t i = 0; i < text.length; i++) {
-        if (!is_digit(text.data[i])) {
+        if (!azfn__is_digit(text.data[i])) {
             return false;
         }
         uint64_t digit = (uint64_t)(text.data[i] - '0');
@@ -177,7 +163,7 @@ static size_t scan_number(struct azfn_span text, struct number *out_number)
     size_t i = 0;
     for (; i < text.length; i++) {
         char c = text.data[i];
-        if (is_digit(c)) {
+        if (azfn__is_digit(c)) {
             out_number->has_any_digit = true;
             if (!has_point && (c != '0' || out_number->digits > 0)) {
                 if (out_number->digits < sizeof(out_number->first)) {
@@ -229,7 +215,7 @@ static bool is_double(struct azfn_span text)
     if (at < text.length && (text.data[at] == 'e' || text.data[at] == 'E')) {
         at += is_sign(text, at + 1) ? 2 : 1;
         size_t exponent = at;
-        while (at < text.length && is_digit(text.data[at])) {
+        while (at < text.length && azfn__is_digit(text.data[at])) {
             at++;
         }
         if (at == exponent) {
@@ -249,12 +235,11 @@ static bool is_guid(struct azfn_span text)
         }
         text = azfn__span(text.data + 1, 36);
     }
-    if (text.length != 36 && text.length != 32) {
-        return false;
+    if (text.length != 32) {
+        return azfn__span_is_guid(text);
     }
     for (size_t i = 0; i < text.length; i++) {
-        bool is_dash = text.length == 36 && (i == 8 || i == 13 || i == 18 || i == 23);
-        if (is_dash ? text.data[i] != '-' : !is_hex(text.data[i])) {
+        if (!azfn__is_hex(text.data[i])) {
             return false;
         }
     }
@@ -291,13 +276,13 @@ static bool looks_like_date(struct azfn_span text)
     size_t i = 0;
     while (i < text.length) {
         size_t start = i;
-        if (is_digit(text.data[i])) {
-            while (i < text.length && is_digit(text.data[i])) {
+        if (azfn__is_digit(text.data[i])) {
+            while (i < text.length && azfn__is_digit(text.data[i])) {
                 i++;
             }
             numbers++;
-        } else if (is_letter(text.data[i])) {
-            while (i < text.length && is_letter(text.data[i])) {
+        } else if (azfn__is_letter(text.data[i])) {
+            while (i < text.length && azfn__is_letter(text.data[i])) {
                 i++;
             }
             if (!is_date_word(azfn__span(text.data + start, i - start))) {
@@ -316,7 +301,7 @@ static bool looks_like_date(struct azfn_span text)
 static bool is_alpha(struct azfn_span text)
 {
     for (size_t i = 0; i < text.length; i++) {
-        if (!is_letter(text.data[i]) && !(text.data[i] == '\n' && i + 1 == text.length)) {
+        if (!azfn__is_letter(text.data[i]) && !(text.data[i] == '\n' && i + 1 == text.length)) {
             return false;
         }
     }

@@ -1,5 +1,7 @@
 #include "worker/http_chunk_guard.h"
 
+#include "base/ascii.h"
+
 /* Chunks of one byte need five bytes of framing: honest senders stay far below this. */
 #define FRAMING_BASE_BYTES ((uint64_t)16 << 10)
 #define FRAMING_PER_BODY_BYTE ((uint64_t)8)
@@ -8,11 +10,6 @@ static bool is_framing_full(const struct azfn__http_chunk_guard *guard)
 {
     return guard->framing_bytes > FRAMING_BASE_BYTES &&
            (guard->framing_bytes - FRAMING_BASE_BYTES - 1) / FRAMING_PER_BODY_BYTE >= guard->body_bytes;
-}
-
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 static bool is_control(char c)
@@ -29,7 +26,7 @@ static const char *complaint_about(struct azfn__http_chunk_guard *guard, char c)
             guard->place = AZFN__HTTP_CHUNK_EXTENSION;
             return NULL;
         }
-        return is_hex(c) ? NULL : "a chunk size that is no number";
+        return azfn__is_hex(c) ? NULL : "a chunk size that is no number";
     case AZFN__HTTP_CHUNK_DATA_END:
         return "a chunk longer than its size";
     case AZFN__HTTP_CHUNK_TRAILER:

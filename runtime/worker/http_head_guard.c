@@ -1,5 +1,6 @@
 #include "worker/http_head_guard.h"
 
+#include "base/ascii.h"
 #include "base/span.h"
 #include "worker/http_header_rules.h"
 #include "worker/http_token.h"
@@ -22,17 +23,12 @@ static bool find_method(struct azfn_span name, enum azfn__method *out_method)
     return false;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static struct azfn__http_refusal guard_version(struct azfn_span text, uint8_t *out_minor)
 {
     static const char name[] = "HTTP/";
     const size_t major = sizeof(name) - 1;
-    if (text.length != major + 3 || memcmp(text.data, name, major) != 0 || !is_digit(text.data[major]) ||
-        text.data[major + 1] != '.' || !is_digit(text.data[major + 2])) {
+    if (text.length != major + 3 || memcmp(text.data, name, major) != 0 || !azfn__is_digit(text.data[major]) ||
+        text.data[major + 1] != '.' || !azfn__is_digit(text.data[major + 2])) {
         return azfn__http_refuse(400, "no HTTP version at the end of the request line");
     }
     char minor = text.data[major + 2];

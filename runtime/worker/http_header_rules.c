@@ -1,5 +1,6 @@
 #include "worker/http_header_rules.h"
 
+#include "base/ascii.h"
 #include "base/span.h"
 #include "worker/http_token.h"
 
@@ -28,11 +29,6 @@ static bool next_item(struct azfn_span *list, struct azfn_span *out_item)
     return true;
 }
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 static bool is_host_char(char c)
 {
     return (azfn__http_is_token_char(c) && !memchr("#%^`|", c, 5)) || memchr("(),;=", c, 5);
@@ -44,7 +40,7 @@ bool azfn__http_is_host(struct azfn_span host)
 {
     size_t i = 0;
     if (host.length > 0 && host.data[0] == '[') {
-        for (i = 1; i < host.length && (is_hex(host.data[i]) || host.data[i] == ':' || host.data[i] == '.'); i++) {
+        for (i = 1; i < host.length && (azfn__is_hex(host.data[i]) || host.data[i] == ':' || host.data[i] == '.'); i++) {
         }
         if (i < 2 || i == host.length || host.data[i] != ']') {
             return false;
@@ -53,7 +49,7 @@ bool azfn__http_is_host(struct azfn_span host)
     } else {
         while (i < host.length && host.data[i] != ':') {
             if (host.data[i] == '%') {
-                if (host.length - i < 3 || !is_hex(host.data[i + 1]) || !is_hex(host.data[i + 2])) {
+                if (host.length - i < 3 || !azfn__is_hex(host.data[i + 1]) || !azfn__is_hex(host.data[i + 2])) {
                     return false;
                 }
                 i += 3;

@@ -5,11 +5,13 @@
 #ifndef AZFN_WORKER_SUSPECTS_H
 #define AZFN_WORKER_SUSPECTS_H
 
+#include "base/span.h"
+
 #include <azfn.h>
 
 #define AZFN__SUSPECTS_MAX 96
 /* The host's ids are GUIDs, one for each request. Others are not remembered: a caller may use them twice. */
-#define AZFN__SUSPECT_ID_BYTES 36
+#define AZFN__SUSPECT_ID_BYTES AZFN__GUID_BYTES
 
 struct azfn__suspects {
     uint32_t added; /* the oldest makes room */
