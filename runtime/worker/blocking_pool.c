@@ -111,11 +111,6 @@ bool azfn__blocking_pool_is_full(const struct azfn__blocking_pool *pool)
     return !pool->free;
 }
 
-static uint16_t timeout_status(const struct azfn__invocation *invocation)
-{
-    return invocation->mode == AZFN__MODE_FORWARDED ? 504 : 500;
-}
-
 static void log_about(const struct azfn__invocation *invocation, enum azfn_log_level level, struct azfn_span text)
 {
     azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, text);
@@ -161,7 +156,7 @@ static void settle_late(struct azfn__blocking_job *job)
                   : AZFN__SPAN("the function returned after its timeoutMs, without an answer: its thread is back"));
     invocation->state = AZFN__INVOCATION_ANSWERED;
     if (invocation->responder) { /* there was no memory for a stand-in */
-        azfn__invocation_answer_status(invocation, timeout_status(invocation));
+        azfn__invocation_answer_timeout(invocation);
     } else {
         azfn__dispatcher_release(invocation->dispatcher, invocation);
     }
@@ -232,7 +227,7 @@ static void answer_by_stand_in(struct azfn__invocation *invocation)
     stand_in->responder = invocation->responder;
     stand_in->responder_context = invocation->responder_context;
     azfn__dispatcher_abandon(invocation);
-    azfn__invocation_answer_status(stand_in, timeout_status(stand_in));
+    azfn__invocation_answer_timeout(stand_in);
 }
 
 static void lose_thread(struct azfn__blocking_job *job)
@@ -272,5 +267,5 @@ void azfn__blocking_pool_expire(struct azfn__blocking_job *job)
     azfn__dispatcher_finish(invocation);
     log_about(invocation, AZFN_LOG_ERROR,
               AZFN__SPAN("the blocking function was not begun within its timeoutMs: all threads were busy"));
-    azfn__invocation_answer_status(invocation, timeout_status(invocation));
+    azfn__invocation_answer_timeout(invocation);
 }

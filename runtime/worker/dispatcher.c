@@ -283,7 +283,7 @@ static void on_deadline_timer(uv_timer_t *timer)
             azfn__dispatcher_log(dispatcher, invocation, AZFN_LOG_ERROR, NULL,
                                  AZFN__SPAN("the function did not answer within its timeoutMs"));
             azfn__invocation_flush_logs(invocation);
-            azfn__invocation_answer_status(invocation, invocation->mode == AZFN__MODE_FORWARDED ? 504 : 500);
+            azfn__invocation_answer_timeout(invocation);
         }
     }
     arm_deadline_timer(dispatcher);

@@ -168,6 +168,8 @@ enum azfn_error azfn__invocation_refuse(struct azfn__invocation *invocation, enu
 /* For whoever answers in the function's stead: sends a bare status, with text/plain and the status' name. Where the
  * function's own answer has begun, that one is cut off. */
 void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_t status);
+/* The same for a function whose time is over: 504, and in an envelope 500. */
+void azfn__invocation_answer_timeout(struct azfn__invocation *invocation);
 /* Passes a response on to whoever waits for it. The invocation may be gone afterwards. */
 void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response);
 /* Keeps a line among the logs. False: they are too many, and this one is not among them. */

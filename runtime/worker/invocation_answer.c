@@ -47,6 +47,11 @@ void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_
     azfn__invocation_send(invocation, &response);
 }
 
+void azfn__invocation_answer_timeout(struct azfn__invocation *invocation)
+{
+    azfn__invocation_answer_status(invocation, invocation->mode == AZFN__MODE_FORWARDED ? 504 : 500);
+}
+
 static void fail(struct azfn__invocation *invocation, struct azfn_span reason)
 {
     azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_ERROR, NULL, reason);
@@ -83,7 +88,7 @@ static enum azfn_error send_envelope(struct azfn__invocation *invocation, const 
     return AZFN_OK;
 }
 
-static bool has_no_body(int status)
+bool azfn__answer_has_no_body(int status)
 {
     return status == 204 || status == 205 || status == 304;
 }
@@ -98,7 +103,7 @@ enum azfn_error azfn__answer_check(struct azfn__invocation *invocation, int stat
     if (status < 200 || status > 599) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "the status");
     }
-    if (has_no_body(status) && body.length > 0) {
+    if (azfn__answer_has_no_body(status) && body.length > 0) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "a body with a status that has none");
     }
     if (body.length > AZFN__ANSWER_MAX_BYTES) {
@@ -143,7 +148,7 @@ enum azfn_error azfn__answer_reply(struct azfn__invocation *invocation, int stat
     if (error != AZFN_OK) {
         return azfn__answer_fail_refused(invocation);
     }
-    type = has_no_body(status) ? azfn__absent() : type;
+    type = azfn__answer_has_no_body(status) ? azfn__absent() : type;
     if (is_enveloped(invocation)) {
         const struct azfn__envelope_http http = {.status = (uint16_t)status,
                                                  .content_type = type,

@@ -13,6 +13,9 @@ struct azfn__invocation *azfn__answerable_of(struct azfn_invocation *handle);
 /* The function can't answer any more. On a thread of the pool: it has. */
 bool azfn__answer_is_given(const struct azfn__invocation *invocation);
 
+/* A status whose answer ends with its head. */
+bool azfn__answer_has_no_body(int status);
+
 /* Whether an HTTP answer can be sent as it is; a complaint sticks to the invocation. */
 enum azfn_error azfn__answer_check(struct azfn__invocation *invocation, int status, struct azfn_span content_type,
                                    struct azfn_span body);

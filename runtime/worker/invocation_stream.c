@@ -24,7 +24,7 @@ static enum azfn_error begin(struct azfn__invocation *invocation, int status, st
 {
     struct azfn__answer_stream *stream = &invocation->stream;
     enum azfn_error error = azfn__answer_check(invocation, status, content_type, azfn__span("", 0));
-    if (error == AZFN_OK && (status == 204 || status == 205 || status == 304)) {
+    if (error == AZFN_OK && azfn__answer_has_no_body(status)) {
         error = azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "pieces with a status without a body");
     }
     stream->state = AZFN__ANSWER_COLLECTING;
