@@ -77,6 +77,13 @@ struct azfn__config_secret {
     struct azfn_span name;
     /* "@Microsoft.KeyVault(...)", checked for its form, %NAME% not yet replaced: config_text.h takes it apart */
     struct azfn_span reference;
+    bool is_preloaded; /* "preload": fetched at start, not when it is first asked for */
+};
+
+/* What the broker puts into every request to a destination: {"x-ms-version": "2023-11-03"}. */
+struct azfn__config_header {
+    struct azfn_span name;
+    struct azfn_span value;
 };
 
 struct azfn__config_destination {
@@ -85,7 +92,19 @@ struct azfn__config_destination {
     uint32_t methods;
     struct azfn_span managed_identity; /* the audience; absent where a header is used */
     struct azfn_span header;           /* the header's name; absent where an identity is used */
-    struct azfn_span secret;           /* the header's value */
+    struct azfn_span secret;           /* the header's value; all three are absent for "authenticate": "none" */
+    const struct azfn__config_header *headers;
+    size_t header_count;
+    uint32_t timeout_ms;         /* of a request with its retries; the invocation's own time may end it sooner */
+    uint64_t max_request_bytes;  /* of a body */
+    uint64_t max_response_bytes;
+};
+
+/* "identity": which one of the app's managed identities; all absent: the system-assigned one. May hold %NAME%. */
+struct azfn__config_identity {
+    struct azfn_span client_id;
+    struct azfn_span resource_id;
+    struct azfn_span principal_id;
 };
 
 struct azfn__config {
@@ -113,6 +132,8 @@ struct azfn__config {
     uint32_t function_timeout_ms;  /* host.json's functionTimeout; 0: none */
     struct azfn__config_limits limits;
 
+    struct azfn__config_identity identity;
+    bool refuses_secrets_in_environment; /* azfn.json: "secretsInEnvironment": "refuse" */
     bool is_sandbox_report_only; /* azfn.json: "sandbox": "report" */
     uid_t broker_user; /* used only when started as root; the groups have the same numbers */
     uid_t worker_user;

@@ -23,6 +23,9 @@ struct azfn__config_limits {
     uint64_t idle_timeout_ms;       /* between two requests */
     uint64_t blocking_threads;      /* that run functions registered as blocking */
     uint64_t blocking_queue;        /* invocations that wait for one of them; 429 */
+    uint64_t secret_refresh_ms;     /* after which a secret is fetched again, in the background */
+    uint64_t secret_stale_ms;       /* how long one is still used when it can't be fetched again */
+    uint64_t destination_requests;  /* to destinations, in flight; AZFN_ERROR_LIMIT */
 };
 
 extern const struct azfn__config_limits azfn__config_default_limits;
