@@ -6,6 +6,7 @@
 #include "config/config_policy.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define DEFAULT_BROKER_USER 61801
@@ -244,19 +245,21 @@ static enum azfn_error read_users(struct azfn__config *config, struct azfn__conf
     return error;
 }
 
-static enum azfn_error read_sandbox(struct azfn__config *config, struct azfn__config_reader *reader,
-                                    const struct azfn__config_node *root)
+/* One of two words; absent: the first one. */
+static enum azfn_error read_choice(struct azfn__config_reader *reader, const struct azfn__config_node *root,
+                                   const char *key, const char *usual, const char *other, bool *out_is_other)
 {
-    static const char EXPECTED[] = "\"enforce\" or \"report\"";
-    struct azfn__config_node sandbox;
-    struct azfn_span text = AZFN__SPAN("enforce");
-    enum azfn_error error = azfn__config_member(reader, root, "sandbox", &sandbox);
-    if (error == AZFN_OK && azfn_span_is_present(sandbox.place)) {
-        error = azfn__config_text(reader, &sandbox, EXPECTED, &text);
+    char expected[64];
+    struct azfn__config_node node;
+    struct azfn_span text = azfn_span_of(usual);
+    snprintf(expected, sizeof(expected), "\"%s\" or \"%s\"", usual, other);
+    enum azfn_error error = azfn__config_member(reader, root, key, &node);
+    if (error == AZFN_OK && azfn_span_is_present(node.place)) {
+        error = azfn__config_text(reader, &node, expected, &text);
     }
-    config->is_sandbox_report_only = azfn_span_equals(text, "report");
-    if (error == AZFN_OK && !config->is_sandbox_report_only && !azfn_span_equals(text, "enforce")) {
-        return azfn__config_expected(reader, &sandbox, EXPECTED);
+    *out_is_other = azfn_span_equals(text, other);
+    if (error == AZFN_OK && !*out_is_other && !azfn_span_equals(text, usual)) {
+        return azfn__config_expected(reader, &node, expected);
     }
     return error;
 }
@@ -275,7 +278,7 @@ static enum azfn_error read_file(struct azfn__config_build *build, struct azfn__
 {
     static const struct azfn_span KNOWN[] = {{"$schema", 7},   {"secrets", 7}, {"destinations", 12},
                                              {"functions", 9}, {"users", 5},   {"sandbox", 7},
-                                             {"limits", 6}};
+                                             {"limits", 6},    {"identity", 8}, {"secretsInEnvironment", 20}};
     enum azfn_error error = azfn__config_check_keys(reader, root, KNOWN, COUNT_OF(KNOWN));
     if (error == AZFN_OK) {
         error = read_schema(reader, root);
@@ -295,7 +298,16 @@ static enum azfn_error read_file(struct azfn__config_build *build, struct azfn__
     if (error == AZFN_OK) {
         error = azfn__config_read_limits(build->config, reader, root);
     }
-    return error == AZFN_OK ? read_sandbox(build->config, reader, root) : error;
+    if (error == AZFN_OK) {
+        error = azfn__config_read_identity(build->config, reader, root);
+    }
+    if (error == AZFN_OK) {
+        error = read_choice(reader, root, "secretsInEnvironment", "report", "refuse",
+                            &build->config->refuses_secrets_in_environment);
+    }
+    return error == AZFN_OK
+               ? read_choice(reader, root, "sandbox", "enforce", "report", &build->config->is_sandbox_report_only)
+               : error;
 }
 
 void azfn__config_set_defaults(struct azfn__config_build *build)

@@ -206,6 +206,9 @@ static size_t take_all_settings(const struct azfn__config *config, struct azfn_s
     for (size_t i = 0; i < config->destination_count; i++) {
         count = take_settings(config->destinations[i].url, names, count);
     }
+    count = take_settings(config->identity.client_id, names, count);
+    count = take_settings(config->identity.resource_id, names, count);
+    count = take_settings(config->identity.principal_id, names, count);
     for (size_t i = 0; i < config->function_count; i++) {
         for (size_t k = 0; k < config->functions[i].setting_count; k++, count++) {
             if (names) {

@@ -31,7 +31,10 @@
     X("minBytesPerSecond",   min_bytes_per_second,  1,        MIB,           240)            \
     X("idleTimeoutMs",       idle_timeout_ms,       IDLE_MIN_MS, 24 * HOUR_MS,  180000)         \
     X("blockingThreads",     blocking_threads,      1,        64,            4)              \
-    X("blockingQueue",       blocking_queue,        0,        100000,        256)
+    X("blockingQueue",       blocking_queue,        0,        100000,        256)            \
+    X("secretRefreshMs",     secret_refresh_ms,     1000,     24 * HOUR_MS,  HOUR_MS)        \
+    X("secretStaleMs",       secret_stale_ms,       0,        720 * HOUR_MS, 24 * HOUR_MS)   \
+    X("destinationRequests", destination_requests,  1,        4096,          256)
 /* clang-format on */
 
 #define LIMIT_ROW(KEY, MEMBER, MIN, MAX, DEFAULT) \

@@ -100,13 +100,16 @@ static bool may_be_shown(const char *key, struct azfn_span text)
     if (strcmp(key, "reference") == 0) {
         return azfn__span_starts_with(text, AZFN__SPAN("@Microsoft.KeyVault("));
     }
+    /* a client's secret instead of its id */
+    if (strcmp(key, "clientId") == 0 || strcmp(key, "principalId") == 0 || strcmp(key, "resourceId") == 0) {
+        return text.length == 0;
+    }
     return text.length == 0 || (!memchr(text.data, '@', text.length) && !memchr(text.data, '?', text.length));
 }
 
-/* A required member that is text of some form. check gives what was expected, or NULL. */
-static enum azfn_error read_checked(struct azfn__config_reader *reader, const struct azfn__config_node *object,
-                                    const char *key, const char *expected, const char *(*check)(struct azfn_span),
-                                    struct azfn_span *out_text)
+enum azfn_error azfn__config_read_checked(struct azfn__config_reader *reader, const struct azfn__config_node *object,
+                                          const char *key, const char *expected,
+                                          const char *(*check)(struct azfn_span), struct azfn_span *out_text)
 {
     struct azfn__config_node node;
     enum azfn_error error = azfn__config_member(reader, object, key, &node);
@@ -126,10 +129,19 @@ static const char *check_reference(struct azfn_span text)
     return azfn__key_vault_reference_parse(text, &reference);
 }
 
+static enum azfn_error read_preload(struct azfn__config_reader *reader, const struct azfn__config_node *secret,
+                                    bool *out_is_preloaded)
+{
+    struct azfn__config_node node;
+    enum azfn_error error = azfn__config_member(reader, secret, "preload", &node);
+    bool is_there = error == AZFN_OK && azfn_span_is_present(node.place);
+    return is_there ? azfn__config_bool(reader, &node, out_is_preloaded) : error;
+}
+
 enum azfn_error azfn__config_read_secrets(struct azfn__config *config, struct azfn__config_reader *reader,
                                           const struct azfn__config_node *root)
 {
-    static const struct azfn_span KNOWN[] = {{"reference", 9}};
+    static const struct azfn_span KNOWN[] = {{"reference", 9}, {"preload", 7}};
     struct azfn__config_node map;
     size_t count;
     enum azfn_error error = azfn__config_find_map(reader, root, "secrets", &map, &count);
@@ -143,14 +155,18 @@ enum azfn_error azfn__config_read_secrets(struct azfn__config *config, struct az
     struct azfn__json_walk walk = azfn__json_walk(map.value);
     for (size_t i = 0; error == AZFN_OK && i < count; i++) {
         struct azfn__config_node node;
+        secrets[i] = (struct azfn__config_secret){0};
         error = next_entry(reader, &map, &walk, i, &node);
         if (error == AZFN_OK) {
             error = azfn__config_check_keys(reader, &node, KNOWN, COUNT_OF(KNOWN));
         }
         if (error == AZFN_OK) {
             secrets[i].name = node.name;
-            error = read_checked(reader, &node, "reference", "@Microsoft.KeyVault(...)", check_reference,
-                                 &secrets[i].reference);
+            error = azfn__config_read_checked(reader, &node, "reference", "@Microsoft.KeyVault(...)", check_reference,
+                                              &secrets[i].reference);
+        }
+        if (error == AZFN_OK) {
+            error = read_preload(reader, &node, &secrets[i].is_preloaded);
         }
     }
     config->secrets = secrets;
@@ -158,119 +174,9 @@ enum azfn_error azfn__config_read_secrets(struct azfn__config *config, struct az
     return error == AZFN_OK ? sort_entries(reader, &map, secrets, count, sizeof(*secrets)) : error;
 }
 
-/* A token that is not what the connection itself needs. */
-static const char *check_header(struct azfn_span name)
-{
-    static const char *const OWN[] = {"connection", "content-length", "expect",  "host", "keep-alive",
-                                      "te",         "trailer",        "upgrade", "transfer-encoding"};
-    for (size_t i = 0; i < name.length; i++) {
-        unsigned char c = azfn__lower((unsigned char)name.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !memchr("!#$%&'*+-.^_`|~", c, 15)) {
-            return "the name of a header";
-        }
-    }
-    for (size_t i = 0; i < COUNT_OF(OWN); i++) {
-        if (azfn__span_equal_ignore_case(name, azfn_span_of(OWN[i]))) {
-            return "a header that does not belong to the connection";
-        }
-    }
-    return name.length > 0 && name.length <= 128 ? NULL : "the name of a header";
-}
-
-static enum azfn_error read_header_secret(const struct azfn__config *config, struct azfn__config_reader *reader,
-                                          const struct azfn__config_node *node, struct azfn_span *out_secret)
-{
-    static const char EXPECTED[] = "the name of one of the secrets above";
-    struct azfn__config_node secret;
-    struct azfn_span text;
-    enum azfn_error error = azfn__config_member(reader, node, "secret", &secret);
-    if (error == AZFN_OK) {
-        error = azfn__config_text(reader, &secret, EXPECTED, &text);
-    }
-    if (error != AZFN_OK) {
-        return error;
-    }
-    const struct azfn__config_secret *found = azfn__config_find_secret(config, text);
-    if (!found) {
-        const struct azfn_span *first = config->secret_count > 0 ? &config->secrets->name : &text;
-        struct azfn_span meant = azfn__config_meant(text, first, config->secret_count, sizeof(*config->secrets));
-        return azfn__config_expected_name(reader, &secret, EXPECTED, text, meant);
-    }
-    *out_secret = found->name;
-    return AZFN_OK;
-}
-
-static enum azfn_error read_authenticate(const struct azfn__config *config, struct azfn__config_reader *reader,
-                                         const struct azfn__config_node *object,
-                                         struct azfn__config_destination *destination)
-{
-    static const struct azfn_span KNOWN[] = {{"managedIdentity", 15}, {"header", 6}, {"secret", 6}};
-    struct azfn__config_node node;
-    struct azfn__config_node ways[COUNT_OF(KNOWN)];
-    enum azfn_error error = azfn__config_member(reader, object, "authenticate", &node);
-    if (error == AZFN_OK) {
-        error = azfn__config_check_keys(reader, &node, KNOWN, COUNT_OF(KNOWN));
-    }
-    for (size_t i = 0; error == AZFN_OK && i < COUNT_OF(KNOWN); i++) {
-        error = azfn__config_member(reader, &node, KNOWN[i].data, &ways[i]);
-    }
-    if (error != AZFN_OK) {
-        return error;
-    }
-    bool is_identity = azfn_span_is_present(ways[0].place);
-    bool has_header = azfn_span_is_present(ways[1].place);
-    bool has_secret = azfn_span_is_present(ways[2].place);
-    if (is_identity == (has_header || has_secret)) {
-        return azfn__config_refuse(reader, &node, "expected either managedIdentity, or header and secret, found %s",
-                                   is_identity ? "both" : "neither");
-    }
-    if (is_identity) {
-        return read_checked(reader, &node, "managedIdentity", "an audience that begins with https://",
-                            azfn__config_audience_check, &destination->managed_identity);
-    }
-    error = read_checked(reader, &node, "header", "the name of a header", check_header, &destination->header);
-    return error == AZFN_OK ? read_header_secret(config, reader, &node, &destination->secret) : error;
-}
-
-/* Not TRACE: its answer would show the credential to the function. */
-static enum azfn_error read_methods(struct azfn__config_reader *reader, const struct azfn__config_node *object,
-                                    uint32_t *out_methods)
-{
-    struct azfn__config_node methods;
-    size_t count = 0;
-    *out_methods = 0;
-    enum azfn_error error = azfn__config_member(reader, object, "methods", &methods);
-    if (error == AZFN_OK) {
-        error = azfn__config_array(reader, &methods, AZFN__METHOD_COUNT, &count);
-    }
-    if (error == AZFN_OK && count == 0) {
-        return azfn__config_refuse(reader, &methods, "expected at least one method, found none");
-    }
-    struct azfn__json_walk walk = azfn__json_walk(methods.value);
-    for (size_t i = 0; error == AZFN_OK && i < count; i++) {
-        struct azfn__config_node item;
-        bool has_item;
-        uint32_t bit = 0;
-        error = azfn__config_next(reader, &methods, &walk, i, &item, &has_item);
-        for (size_t m = 0; error == AZFN_OK && m < AZFN__METHOD_TRACE; m++) {
-            bool is_it = azfn__json_type_of(item.value) == AZFN__JSON_STRING &&
-                         azfn__json_string_equals(item.value, azfn__method_name((enum azfn__method)m));
-            bit |= is_it ? UINT32_C(1) << m : 0;
-        }
-        if (error == AZFN_OK && (bit == 0 || (*out_methods & bit) != 0)) {
-            return azfn__config_expected(reader, &item,
-                                         bit == 0 ? "one of GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
-                                                  : "each method once");
-        }
-        *out_methods |= bit;
-    }
-    return error;
-}
-
 enum azfn_error azfn__config_read_destinations(struct azfn__config *config, struct azfn__config_reader *reader,
                                                const struct azfn__config_node *root)
 {
-    static const struct azfn_span KNOWN[] = {{"url", 3}, {"methods", 7}, {"authenticate", 12}};
     struct azfn__config_node map;
     size_t count;
     enum azfn_error error = azfn__config_find_map(reader, root, "destinations", &map, &count);
@@ -285,22 +191,9 @@ enum azfn_error azfn__config_read_destinations(struct azfn__config *config, stru
     struct azfn__json_walk walk = azfn__json_walk(map.value);
     for (size_t i = 0; error == AZFN_OK && i < count; i++) {
         struct azfn__config_node node;
-        struct azfn__config_destination *destination = &destinations[i];
-        *destination = (struct azfn__config_destination){0};
         error = next_entry(reader, &map, &walk, i, &node);
         if (error == AZFN_OK) {
-            error = azfn__config_check_keys(reader, &node, KNOWN, COUNT_OF(KNOWN));
-        }
-        if (error == AZFN_OK) {
-            destination->name = node.name;
-            error = read_checked(reader, &node, "url", "a URL that begins with https://", azfn__config_url_check,
-                                 &destination->url);
-        }
-        if (error == AZFN_OK) {
-            error = read_methods(reader, &node, &destination->methods);
-        }
-        if (error == AZFN_OK) {
-            error = read_authenticate(config, reader, &node, destination);
+            error = azfn__config_read_destination(config, reader, &node, &destinations[i]);
         }
     }
     config->destinations = destinations;

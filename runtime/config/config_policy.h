@@ -21,5 +21,21 @@ AZFN_MUST_USE enum azfn_error azfn__config_read_secrets(struct azfn__config *con
 AZFN_MUST_USE enum azfn_error azfn__config_read_destinations(struct azfn__config *config,
                                                              struct azfn__config_reader *reader,
                                                              const struct azfn__config_node *root);
+/* One of them: config_destination.c. The secrets must be there. */
+AZFN_MUST_USE enum azfn_error azfn__config_read_destination(const struct azfn__config *config,
+                                                            struct azfn__config_reader *reader,
+                                                            const struct azfn__config_node *node,
+                                                            struct azfn__config_destination *out_destination);
+/* "identity": config_identity.c. */
+AZFN_MUST_USE enum azfn_error azfn__config_read_identity(struct azfn__config *config,
+                                                         struct azfn__config_reader *reader,
+                                                         const struct azfn__config_node *root);
+
+/* A required member that is text of some form. check gives what was expected, or NULL. What may be a secret that was
+ * pasted by mistake is not shown. */
+AZFN_MUST_USE enum azfn_error azfn__config_read_checked(struct azfn__config_reader *reader,
+                                                        const struct azfn__config_node *object, const char *key,
+                                                        const char *expected, const char *(*check)(struct azfn_span),
+                                                        struct azfn_span *out_text);
 
 #endif

@@ -325,6 +325,95 @@ static void the_settings_that_are_needed_are_listed_once_each(void **state)
     azfn__config_destroy(config);
 }
 
+#define DESTINATION(more) "{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\"" more "}"
+
+static void a_destination_may_have_no_credential_and_has_limits_and_headers(void **state)
+{
+    (void)state;
+    struct azfn__config *config =
+        make(HOST(""), HTTP, QUEUE,
+             "{\"destinations\":{\"usual\":" DESTINATION("") ",\"own\":" DESTINATION(
+                 ",\"headers\":{\"x-ms-version\":\"2023-11-03\",\"X-Empty\":\"\"},\"timeoutMs\":1,"
+                 "\"maxRequestBytes\":0,\"maxResponseBytes\":134217728") "}}");
+    const struct azfn__config_destination *usual = azfn__config_find_destination(config, AZFN__SPAN("usual"));
+    const struct azfn__config_destination *own = azfn__config_find_destination(config, AZFN__SPAN("own"));
+    assert_non_null(usual);
+    assert_non_null(own);
+    assert_false(azfn_span_is_present(usual->managed_identity));
+    assert_false(azfn_span_is_present(usual->header));
+    assert_false(azfn_span_is_present(usual->secret));
+    assert_int_equal(usual->header_count, 0);
+    assert_int_equal(usual->timeout_ms, 30000);
+    assert_int_equal(usual->max_request_bytes, 1 << 20);
+    assert_int_equal(usual->max_response_bytes, 1 << 20);
+    assert_int_equal(own->header_count, 2);
+    assert_true(azfn_span_equals(own->headers[0].name, "x-ms-version"));
+    assert_true(azfn_span_equals(own->headers[0].value, "2023-11-03"));
+    assert_true(azfn_span_equals(own->headers[1].value, ""));
+    assert_int_equal(own->timeout_ms, 1);
+    assert_int_equal(own->max_request_bytes, 0);
+    assert_int_equal(own->max_response_bytes, 128 << 20);
+    azfn__config_destroy(config);
+}
+
+static void a_secret_is_fetched_at_start_where_it_says_so(void **state)
+{
+    (void)state;
+    static const char REFERENCE[] = "\"reference\":\"@Microsoft.KeyVault(VaultName=vault;SecretName=s)\"";
+    static const struct {
+        const char *more;
+        bool is_preloaded;
+    } cases[] = {{"", false}, {",\"preload\":true", true}, {",\"preload\":false", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "{\"secrets\":{\"k\":{%s%s}}}", REFERENCE, cases[i].more);
+        struct azfn__config *config = make(HOST(""), HTTP, QUEUE, text);
+        assert_int_equal(config->secrets[0].is_preloaded, cases[i].is_preloaded);
+        azfn__config_destroy(config);
+    }
+}
+
+static void the_identity_is_the_systems_or_a_named_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        const char *id;
+        size_t offset;
+        const char *setting;
+    } cases[] = {
+        {"clientId", "01234567-89ab-cdef-0123-456789ABCDEF", offsetof(struct azfn__config_identity, client_id), NULL},
+        {"clientId", "%CLIENT_ID%", offsetof(struct azfn__config_identity, client_id), "CLIENT_ID"},
+        {"principalId", "%PRINCIPAL%", offsetof(struct azfn__config_identity, principal_id), "PRINCIPAL"},
+        {"resourceId", "/subscriptions/%SUBSCRIPTION%/resourceGroups/a_(b).c/providers/x",
+         offsetof(struct azfn__config_identity, resource_id), "SUBSCRIPTION"},
+        {"resourceId", "%RESOURCE%", offsetof(struct azfn__config_identity, resource_id), "RESOURCE"},
+    };
+    struct azfn__config *config = make(HOST(""), HTTP, QUEUE, "{\"secretsInEnvironment\":\"report\"}");
+    assert_false(azfn_span_is_present(config->identity.client_id));
+    assert_false(azfn_span_is_present(config->identity.resource_id));
+    assert_false(azfn_span_is_present(config->identity.principal_id));
+    assert_false(config->refuses_secrets_in_environment);
+    azfn__config_destroy(config);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[256];
+        struct azfn_span ids[3];
+        struct azfn_span name;
+        snprintf(text, sizeof(text), "{\"identity\":{\"%s\":\"%s\"},\"secretsInEnvironment\":\"refuse\"}", cases[i].key,
+                 cases[i].id);
+        config = make(HOST(""), HTTP, QUEUE, text);
+        memcpy(ids, &config->identity, sizeof(ids));
+        for (size_t k = 0; k < 3; k++) {
+            bool is_it = cases[i].offset == k * sizeof(ids[0]);
+            assert_true(is_it ? azfn_span_equals(ids[k], cases[i].id) : !azfn_span_is_present(ids[k]));
+        }
+        assert_int_equal(azfn__config_setting_at(config, 0, &name), cases[i].setting != NULL);
+        assert_true(!cases[i].setting || azfn_span_equals(name, cases[i].setting));
+        assert_true(config->refuses_secrets_in_environment);
+        azfn__config_destroy(config);
+    }
+}
+
 static void functions_are_sorted_as_the_host_sorts_them(void **state)
 {
     (void)state;
@@ -425,6 +514,9 @@ int main(void)
         cmocka_unit_test(the_default_timeout_stays_below_the_hosts),
         cmocka_unit_test(azfn_json_grants_what_it_says),
         cmocka_unit_test(the_settings_that_are_needed_are_listed_once_each),
+        cmocka_unit_test(a_destination_may_have_no_credential_and_has_limits_and_headers),
+        cmocka_unit_test(a_secret_is_fetched_at_start_where_it_says_so),
+        cmocka_unit_test(the_identity_is_the_systems_or_a_named_one),
         cmocka_unit_test(functions_are_sorted_as_the_host_sorts_them),
         cmocka_unit_test(settings_are_taken_out_of_text_from_left_to_right),
         cmocka_unit_test(a_key_vault_reference_is_taken_apart),

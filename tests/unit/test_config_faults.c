@@ -218,11 +218,11 @@ static const struct fault_case FAULTS[] = {
     {"azfn.json",
      "{\"secret\":{}}",
      "azfn.json:1: /secret: expected one of $schema, secrets, destinations, functions, users, sandbox, limit"
-     "s, found \"secret\" (did you mean \"secrets\"?)"},
+     "s, identity, secretsInEnvironment, found \"secret\" (did you mean \"secrets\"?)"},
     {"azfn.json",
      "{\"nothing\":{}}",
      "azfn.json:1: /nothing: expected one of $schema, secrets, destinations, functions, users, sandbox, limi"
-     "ts, found \"nothing\""},
+     "ts, identity, secretsInEnvironment, found \"nothing\""},
     {"azfn.json",
      "{\"secrets\":{},\n\"secrets\":{}}",
      "azfn.json:2: /secrets: expected the key once, found it again"},
@@ -242,7 +242,10 @@ static const struct fault_case FAULTS[] = {
      "azfn.json:1: /secrets/k/reference: expected @Microsoft.KeyVault(...), found nothing"},
     {"azfn.json",
      "{\"secrets\":{\"k\":{\"reference\":\"x\",\"value\":\"y\"}}}",
-     "azfn.json:1: /secrets/k/value: expected reference, found \"value\""},
+     "azfn.json:1: /secrets/k/value: expected one of reference, preload, found \"value\""},
+    {"azfn.json",
+     "{\"secrets\":{\"k\":{\"reference\":\"@Microsoft.KeyVault(VaultName=vault;SecretName=s)\",\"preload\":1}}}",
+     "azfn.json:1: /secrets/k/preload: expected true or false, found 1"},
     {"azfn.json",
      "{\"secrets\":{\"k\":{\"reference\":null}}}",
      "azfn.json:1: /secrets/k/reference: expected @Microsoft.KeyVault(...), found null"},
@@ -434,8 +437,8 @@ static const struct fault_case FAULTS[] = {
      "{\"secrets\":{\"k\":{\"reference\":\"@Microsoft.KeyVault(VaultName=vault;SecretName=s)\"}},\"destinations"
      "\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":{\"header\":\"x\",\"secr"
      "et\":\"K1\"}}}}",
-     "azfn.json:1: /destinations/d/authenticate/secret: expected the name of one of the secrets above, found \""
-     "K1\""},
+     "azfn.json:1: /destinations/d/authenticate/secret: expected the name of one of the secrets above, found an"
+     "other (not shown)"},
     {"azfn.json",
      "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":{\"manage"
      "dIdentity\":\"api://x\"}}}}",
@@ -446,6 +449,130 @@ static const struct fault_case FAULTS[] = {
      "dIdentity\":\"https://%A%.example\"}}}}",
      "azfn.json:1: /destinations/d/authenticate/managedIdentity: expected an audience without %, found \"https:"
      "//%A%.example\""},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"Basic "
+     "dTpw\"}}}",
+     "azfn.json:1: /destinations/d/authenticate: expected an object or \"none\", found other text (not shown)"},
+    {"azfn.json",
+     "{\"secrets\":{\"key\":{\"reference\":\"@Microsoft.KeyVault(VaultName=vault;SecretName=s)\"}},\"destinati"
+     "ons\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":{\"header\":\"X-Api-"
+     "Key\",\"secret\":\"k3y-that-was-pasted\"}}}}",
+     "azfn.json:1: /destinations/d/authenticate/secret: expected the name of one of the secrets above, found a"
+     "nother (not shown)"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":[\"x\"]}}}",
+     "azfn.json:1: /destinations/d/headers: expected an object, found an array"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"x0\":\"1\",\"x1\":\"1\",\"x2\":\"1\",\"x3\":\"1\",\"x4\":\"1\",\"x5\":\"1\",\"x6\":\"1\""
+     ",\"x7\":\"1\",\"x8\":\"1\",\"x9\":\"1\",\"x10\":\"1\",\"x11\":\"1\",\"x12\":\"1\",\"x13\":\"1\",\"x14\":"
+     "\"1\",\"x15\":\"1\",\"x16\":\"1\"}}}}",
+     "azfn.json:1: /destinations/d/headers: expected an object of at most 16 entries, found 17"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"a b\":\"1\"}}}}",
+     "azfn.json:1: /destinations/d/headers/a b: expected the name of a header, found \"a b\""},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"\":\"1\"}}}}",
+     "azfn.json:1: /destinations/d/headers/: expected the name of a header, found \"\""},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"Transfer-Encoding\":\"1\"}}}}",
+     "azfn.json:1: /destinations/d/headers/Transfer-Encoding: expected a header that does not belong to the co"
+     "nnection, found \"Transfer-Encoding\""},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"AUTHORIZATION\":\"Basic dTpw\"}}}}",
+     "azfn.json:1: /destinations/d/headers/AUTHORIZATION: expected a header that carries no credential, which "
+     "authenticate is for, found \"AUTHORIZATION\""},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"cookie\":\"a=b\"}}}}",
+     "azfn.json:1: /destinations/d/headers/cookie: expected a header that carries no credential, which authent"
+     "icate is for, found \"cookie\""},
+    {"azfn.json",
+     "{\"secrets\":{\"key\":{\"reference\":\"@Microsoft.KeyVault(VaultName=vault;SecretName=s)\"}},\"destinati"
+     "ons\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":{\"header\":\"X-Api-"
+     "Key\",\"secret\":\"key\"},\"headers\":{\"x-api-KEY\":\"1\"}}}}",
+     "azfn.json:1: /destinations/d/headers/x-api-KEY: expected another header than that of authenticate, found"
+     " \"x-api-KEY\""},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"x-a\":\"1\",\"X-A\":\"2\"}}}}",
+     "azfn.json:1: /destinations/d/headers/X-A: expected each header once, found \"X-A\""},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"x-a\":[\"1\"]}}}}",
+     "azfn.json:1: /destinations/d/headers/x-a: expected the header's value, found an array"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"x-a\":\"1\\r\\nb: 2\"}}}}",
+     "azfn.json:1: /destinations/d/headers/x-a: expected text without control characters, found some"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"x-a\":\"\303\251\"}}}}",
+     "azfn.json:1: /destinations/d/headers/x-a: expected up to 2048 visible ASCII characters and blanks betwee"
+     "n them, found something else (not shown)"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"headers\":{\"x-a\":\" 1\"}}}}",
+     "azfn.json:1: /destinations/d/headers/x-a: expected up to 2048 visible ASCII characters and blanks betwee"
+     "n them, found something else (not shown)"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"timeoutMs\":0}}}",
+     "azfn.json:1: /destinations/d/timeoutMs: expected an integer from 1 to 86400000, found 0"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"maxRequestBytes\":134217729}}}",
+     "azfn.json:1: /destinations/d/maxRequestBytes: expected an integer from 0 to 134217728, found 134217729"},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"maxResponseBytes\":\"1\"}}}",
+     "azfn.json:1: /destinations/d/maxResponseBytes: expected an integer from 0 to 134217728, found \"1\""},
+    {"azfn.json",
+     "{\"destinations\":{\"d\":{\"url\":\"https://a.example/\",\"methods\":[\"GET\"],\"authenticate\":\"none\""
+     ",\"header\":{}}}}",
+     "azfn.json:1: /destinations/d/header: expected one of url, methods, authenticate, headers, timeoutMs, max"
+     "RequestBytes, maxResponseBytes, found \"header\" (did you mean \"headers\"?)"},
+    {"azfn.json",
+     "{\"identity\":\"x\"}",
+     "azfn.json:1: /identity: expected an object, found \"x\""},
+    {"azfn.json",
+     "{\"identity\":{}}",
+     "azfn.json:1: /identity: expected one of clientId, resourceId, principalId, found 0 of them"},
+    {"azfn.json",
+     "{\"identity\":{\"clientId\":\"%A%\",\"principalId\":\"%A%\"}}",
+     "azfn.json:1: /identity: expected one of clientId, resourceId, principalId, found 2 of them"},
+    {"azfn.json",
+     "{\"identity\":{\"clientID\":\"x\"}}",
+     "azfn.json:1: /identity/clientID: expected one of clientId, resourceId, principalId, found \"clientID\" ("
+     "did you mean \"clientId\"?)"},
+    {"azfn.json",
+     "{\"identity\":{\"clientId\":7}}",
+     "azfn.json:1: /identity/clientId: expected a GUID, found 7"},
+    {"azfn.json",
+     "{\"identity\":{\"clientId\":\"\"}}",
+     "azfn.json:1: /identity/clientId: expected a GUID, found \"\""},
+    {"azfn.json",
+     "{\"identity\":{\"clientId\":\"pasted~by-mistake\"}}",
+     "azfn.json:1: /identity/clientId: expected a GUID, found something else (not shown)"},
+    {"azfn.json",
+     "{\"identity\":{\"principalId\":\"%A%~\"}}",
+     "azfn.json:1: /identity/principalId: expected a GUID, found something else (not shown)"},
+    {"azfn.json",
+     "{\"identity\":{\"resourceId\":\"subscriptions/a\"}}",
+     "azfn.json:1: /identity/resourceId: expected a resource's id, /subscriptions/..., found something else (n"
+     "ot shown)"},
+    {"azfn.json",
+     "{\"identity\":{\"resourceId\":\"/subscriptions/a?b\"}}",
+     "azfn.json:1: /identity/resourceId: expected a resource's id, /subscriptions/..., found something else (n"
+     "ot shown)"},
+    {"azfn.json",
+     "{\"secretsInEnvironment\":\"ignore\"}",
+     "azfn.json:1: /secretsInEnvironment: expected \"report\" or \"refuse\", found \"ignore\""},
     {"azfn.json",
      "{\"functions\":{\"webhok\":{}}}",
      "azfn.json:1: /functions/webhok: expected the name of a function's folder, found \"webhok\" (did you mean "

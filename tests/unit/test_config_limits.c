@@ -39,6 +39,9 @@ static const struct {
     {"idleTimeoutMs", offsetof(struct azfn__config_limits, idle_timeout_ms), 120000, 86400000, 180000},
     {"blockingThreads", offsetof(struct azfn__config_limits, blocking_threads), 1, 64, 4},
     {"blockingQueue", offsetof(struct azfn__config_limits, blocking_queue), 0, 100000, 256},
+    {"secretRefreshMs", offsetof(struct azfn__config_limits, secret_refresh_ms), 1000, 86400000, 3600000},
+    {"secretStaleMs", offsetof(struct azfn__config_limits, secret_stale_ms), 0, 2592000000, 86400000},
+    {"destinationRequests", offsetof(struct azfn__config_limits, destination_requests), 1, 4096, 256},
 };
 #define LIMIT_COUNT (sizeof(limits) / sizeof(limits[0]))
 
@@ -134,7 +137,7 @@ static void what_is_no_limit_is_refused_with_what_was_meant(void **state)
                  "azfn.json:2: /limits/headerCounts: expected one of urlBytes, headerBytes, headerCount, "
                  "chunkExtensionBytes, trailerBytes, connections, pipelinedBytes, requestsInFlight, bodyBytesInFlight, "
                  "headerTimeoutMs, bodyTimeoutMs, sendTimeoutMs, minBytesPerSecond, idleTimeoutMs, blockingThreads, "
-                 "blockingQueue, found \"headerCounts\" (did you mean \"headerCount\"?)");
+                 "blockingQueue, secretRefreshMs, secretStaleMs, destinationRequests, found \"headerCounts\" (did you mean \"headerCount\"?)");
 }
 
 int main(void)
