@@ -137,7 +137,8 @@ static void what_is_no_limit_is_refused_with_what_was_meant(void **state)
                  "azfn.json:2: /limits/headerCounts: expected one of urlBytes, headerBytes, headerCount, "
                  "chunkExtensionBytes, trailerBytes, connections, pipelinedBytes, requestsInFlight, bodyBytesInFlight, "
                  "headerTimeoutMs, bodyTimeoutMs, sendTimeoutMs, minBytesPerSecond, idleTimeoutMs, blockingThreads, "
-                 "blockingQueue, secretRefreshMs, secretStaleMs, destinationRequests, found \"headerCounts\" (did you mean \"headerCount\"?)");
+                 "blockingQueue, secretRefreshMs, secretStaleMs, destinationRequests, found \"headerCounts\" (did you "
+                 "mean \"headerCount\"?)");
 }
 
 int main(void)
