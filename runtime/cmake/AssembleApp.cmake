@@ -16,4 +16,14 @@ function(azfn_assemble_app target folder source_folder relative_files top_files)
     list(APPEND outputs ${folder}/${name})
   endforeach()
   add_custom_target(${target} ALL DEPENDS ${outputs})
+  azfn_add_https_module_to(${target} ${folder})
+endfunction()
+
+# azfn_add_https_module_to(<target> <folder>): azfn-https.so belongs beside the executable. As target is built.
+function(azfn_add_https_module_to target folder)
+  add_custom_target(${target}_https
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${folder}
+    COMMAND ${CMAKE_COMMAND} -E copy_if_different $<TARGET_FILE:azfn-https> ${folder}/azfn-https.so
+    DEPENDS azfn-https VERBATIM)
+  add_dependencies(${target} ${target}_https)
 endfunction()

@@ -46,3 +46,7 @@ else()
   target_sources(azfn_dep_llhttp INTERFACE $<TARGET_OBJECTS:azfn_llhttp>)
   message(STATUS "llhttp from the sources in ${llhttp_SOURCE_DIR}")
 endif()
+
+# What only azfn-https.so is linked with: always shared, as the distribution updates these.
+pkg_check_modules(https REQUIRED QUIET IMPORTED_TARGET libcurl>=7.88 openssl>=3.0 libnghttp2)
+message(STATUS "libcurl ${https_libcurl_VERSION}, openssl ${https_openssl_VERSION}, libnghttp2 ${https_libnghttp2_VERSION} (the module's)")

@@ -63,7 +63,8 @@ struct azfn__https_callbacks {
 struct azfn__https_request_options {
     struct azfn_span method; /* Required. "GET" */
     struct azfn_span url;    /* Required. */
-    const struct azfn__https_header *headers; /* Optional. Valid names and values are the caller's business. */
+    /* Optional. Content-Length, Transfer-Encoding and Expect are left out: body_bytes says how it is sent. */
+    const struct azfn__https_header *headers;
     size_t header_count;
     uint64_t body_bytes;         /* 0: no body; AZFN__HTTPS_UNKNOWN_LENGTH: ended by on_read */
     enum azfn__https_trust trust;
@@ -84,7 +85,8 @@ struct azfn__https_api {
     void (*engine_destroy)(struct azfn__https_engine *engine);
     void (*on_socket)(struct azfn__https_engine *engine, int fd, bool is_readable, bool is_writable);
     void (*on_timer)(struct azfn__https_engine *engine);
-    /* Errors: AZFN_ERROR_INVALID_ARGUMENT (an URL that trust does not allow), AZFN_ERROR_NO_MEMORY. */
+    /* Errors: AZFN_ERROR_INVALID_ARGUMENT (an URL that trust does not allow; a method or a header that is none, so that
+     * it could become another request), AZFN_ERROR_NO_MEMORY. */
     enum azfn_error (*start)(struct azfn__https_engine *engine, const struct azfn__https_request_options *options,
                              struct azfn__https_request **out_request);
     /* There is room for more of the answer, or more of the request's body. */

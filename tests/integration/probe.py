@@ -109,6 +109,8 @@ def write_app(root, executable, functions, *, forwarding=True, route_prefix=None
     target = root / "handler"
     shutil.copyfile(executable, target)
     target.chmod(0o755)
+    shutil.copyfile(pathlib.Path(executable).parent / "azfn-https.so", root / "azfn-https.so")
+    (root / "azfn-https.so").chmod(0o644)
     return root
 
 
