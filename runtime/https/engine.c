@@ -37,6 +37,9 @@ static void arm_timer(struct azfn__https_engine *engine)
     if (engine->is_in_turn) {
         return; /* its end does so */
     }
+    if (!engine->active.first && !engine->queued.first) {
+        engine->deadline_due_ms = NEVER;
+    }
     uint64_t due_ms =
         engine->libcurl_due_ms < engine->deadline_due_ms ? engine->libcurl_due_ms : engine->deadline_due_ms;
     uint64_t now = now_ms();
@@ -191,7 +194,7 @@ static void sweep(struct azfn__https_engine *engine)
     engine->wants_sweep = false;
     while (request) {
         if (request->is_cancelled || request->must_end) {
-            conclude(request, request->failure, request->failure_reason);
+            conclude(request, request->failure, request->failure_reason ? request->failure_reason : "no error");
             request = engine->active.first; /* on_done may have cancelled others */
         } else {
             request = request->next;

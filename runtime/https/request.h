@@ -29,8 +29,10 @@ struct azfn__https_request {
     struct azfn__https_response_head head;
     uint64_t head_bytes; /* with those of interim answers, and trailers */
     uint64_t body_received_bytes;
+    uint64_t answer_bytes; /* its Content-Length, where is_refused */
     uint64_t body_given_bytes;
     bool has_head;
+    bool is_refused; /* the answer is an error, and it is known how long it is */
     bool was_sent;
     bool is_body_ended;
     bool wants_resume;

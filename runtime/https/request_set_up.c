@@ -25,6 +25,18 @@ static bool has_no_body(const struct azfn__https_request *request, long status)
     return status == 204 || status == 304 || strcmp(request->method, "HEAD") == 0;
 }
 
+/* An error that is answered before the request's body was sent ends the request: libcurl would go on sending where the
+ * server also says that it closes the connection, or wait for somebody who has nothing to send yet. */
+static void end_if_refused(struct azfn__https_request *request)
+{
+    uint64_t total = request->options.body_bytes;
+    if (request->is_refused && request->body_received_bytes == request->answer_bytes && total > 0 &&
+        !request->is_body_ended && request->body_given_bytes < total) {
+        request->must_end = true;
+        request->engine->wants_sweep = true;
+    }
+}
+
 static size_t on_head_end(struct azfn__https_request *request, size_t length)
 {
     long status = 0;
@@ -41,6 +53,8 @@ static size_t on_head_end(struct azfn__https_request *request, size_t length)
     if (body_bytes > 0 && (uint64_t)body_bytes > request->options.max_body_bytes && !has_no_body(request, status)) {
         return fail(request, AZFN_ERROR_LIMIT, "the answer's body is too large");
     }
+    request->is_refused = status >= 300 && (body_bytes >= 0 || has_no_body(request, status));
+    request->answer_bytes = has_no_body(request, status) || body_bytes < 0 ? 0 : (uint64_t)body_bytes;
     struct azfn__https_header *headers = azfn__https_response_head_view(&request->head);
     if (!headers) {
         return fail(request, AZFN_ERROR_NO_MEMORY, "out of memory");
@@ -49,6 +63,7 @@ static size_t on_head_end(struct azfn__https_request *request, size_t length)
     request->options.callbacks.on_head((uint16_t)status, headers, request->head.count, request->options.user_data);
     azfn__https_free(headers);
     azfn__https_response_head_clear(&request->head);
+    end_if_refused(request);
     return request->is_cancelled ? 0 : length;
 }
 
@@ -109,6 +124,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *user_data)
         return CURL_WRITEFUNC_PAUSE;
     }
     request->body_received_bytes += length;
+    end_if_refused(request);
     return length;
 }
 

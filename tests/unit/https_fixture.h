@@ -279,6 +279,7 @@ static inline void note_done(enum azfn_error error, const char *reason, bool was
     snprintf(call->reason, sizeof(call->reason), "%s", reason);
     say(call, "done");
     call->request = NULL;
+    uv_stop(&call->fixture->loop); /* run_until_done() need not wait for anything else */
 }
 
 /* "good:/hello", "plain:/hello": the server by its name; or a whole URL. */
