@@ -287,6 +287,7 @@ def listen(context):
 def context_of(folder, name, protocol=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(os.path.join(folder, f"{name}.pem"), os.path.join(folder, f"{name}.key"))
+    context.set_alpn_protocols(["h2", "http/1.1"])  # a client that offers HTTP/2 would be in trouble
     if protocol == "old":
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1

@@ -48,5 +48,5 @@ else()
 endif()
 
 # What only azfn-https.so is linked with: always shared, as the distribution updates these.
-pkg_check_modules(https REQUIRED QUIET IMPORTED_TARGET libcurl>=7.88 openssl>=3.0 libnghttp2)
-message(STATUS "libcurl ${https_libcurl_VERSION}, openssl ${https_openssl_VERSION}, libnghttp2 ${https_libnghttp2_VERSION} (the module's)")
+pkg_check_modules(https REQUIRED QUIET IMPORTED_TARGET libcurl>=7.88 openssl>=3.0)
+message(STATUS "libcurl ${https_libcurl_VERSION}, openssl ${https_openssl_VERSION} (the module's)")

@@ -114,7 +114,6 @@ enum azfn_error azfn__https_engine_new(const struct azfn__https_engine_options *
     }
     engine->io = options->io;
     engine->max_active = options->max_connections > 0 ? options->max_connections : DEFAULT_CONNECTIONS;
-    engine->http_version = CURL_HTTP_VERSION_2TLS;
     engine->libcurl_due_ms = NEVER;
     engine->deadline_due_ms = NEVER;
     engine->system_store = azfn__https_trust_system();

@@ -23,7 +23,6 @@ struct azfn__https_engine {
     char *development_ca;     /* NULL: none */
     size_t development_ca_bytes;
     size_t max_active;
-    long http_version; /* of CURLOPT_HTTP_VERSION */
 
     struct azfn__https_list queued;
     struct azfn__https_list active;

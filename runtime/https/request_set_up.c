@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define READ_BUFFER_BYTES 16384L /* a record of TLS */
 #define MAX_IDLE_S 60L
 #define MAX_AGE_S 600L /* so that a change of DNS is seen under load, too */
 
@@ -284,10 +283,10 @@ CURLcode azfn__https_request_set_up(struct azfn__https_request *request, CURL *e
     SET(easy, code, CURLOPT_URL, request->url);
     SET(easy, code, CURLOPT_HTTPHEADER, request->header_lines);
     SET(easy, code, CURLOPT_USERAGENT, "azfn/" AZFN__VERSION);
-    SET(easy, code, CURLOPT_HTTP_VERSION, request->engine->http_version);
+    /* HTTP/2 would let one stream that is not read fill up to 32 MiB of libcurl's buffers, hold up others of its
+     * connection, and leave copies of headers in nghttp2's memory, which can't be wiped */
+    SET(easy, code, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(easy, code, CURLOPT_CONNECTTIMEOUT_MS, (long)request->options.connect_timeout_ms);
-    SET(easy, code, CURLOPT_BUFFERSIZE, READ_BUFFER_BYTES);
-    SET(easy, code, CURLOPT_UPLOAD_BUFFERSIZE, READ_BUFFER_BYTES);
     SET(easy, code, CURLOPT_MAXAGE_CONN, MAX_IDLE_S);
     SET(easy, code, CURLOPT_MAXLIFETIME_CONN, MAX_AGE_S);
     return code;

@@ -1,5 +1,5 @@
 /* https/wiping_memory.h
- * Memory that is wiped when it is freed or outgrown: the module's own, and what libcurl, OpenSSL and nghttp2 allocate,
+ * Memory that is wiped when it is freed or outgrown: the module's own, and what libcurl and OpenSSL allocate,
  * whose buffers see tokens, secrets and keys. Any thread: libcurl's resolver has its own. */
 #ifndef AZFN_HTTPS_WIPING_MEMORY_H
 #define AZFN_HTTPS_WIPING_MEMORY_H

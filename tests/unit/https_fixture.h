@@ -149,16 +149,6 @@ static inline void start_servers(struct https_fixture *fixture)
     read_text(fixture->folder, "development.pem", fixture->ca, sizeof(fixture->ca));
 }
 
-/* False: there is no node. Its port is "http2". */
-static inline bool start_http2_server(struct https_fixture *fixture, pid_t *out_pid, int *out_input)
-{
-    char *const arguments[] = {(char *)"node", (char *)TEST_HTTP2_SERVER, fixture->folder, NULL};
-    size_t length = strcspn(fixture->ports, "\n");
-    fixture->ports[length] = ' ';
-    *out_pid = start_server(arguments, out_input, fixture->ports + length + 1, sizeof(fixture->ports) - length - 1);
-    return strstr(fixture->ports, "http2=") != NULL;
-}
-
 static inline int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
 {
     (void)status;

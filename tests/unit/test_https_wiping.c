@@ -1,5 +1,5 @@
 /* Whether any memory is freed that still holds what was sent or received. The test's free() is found before the C
- * library's by azfn-https.so, libcurl, OpenSSL and nghttp2 alike, and looks into each block before it is gone. */
+ * library's by azfn-https.so, libcurl and OpenSSL alike, and looks into each block before it is gone. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,9 +14,6 @@
 #define CANARY "a-canary-that-nobody-else-has"
 
 static struct https_fixture fixture;
-static pid_t http2_server;
-static int http2_input;
-static bool has_http2;
 
 #ifndef AZFN_SANITIZE
 void __libc_free(void *memory);
@@ -114,33 +111,18 @@ static void what_is_freed_without_wiping_is_seen(void **state)
     print_message("without wiping: %u blocks\n", count);
     assert_in_range(count, 5, 100);
 }
-
-static void http2_is_no_exception(void **state)
-{
-    (void)state;
-    if (!has_http2) {
-        print_message("SKIPPED: node is missing, which makes the server for HTTP/2\n");
-        skip();
-    }
-    assert_int_equal(count_findings(TEST_HTTPS_MODULE, "http2:/echo", "http2:/never"), 0);
-    unsigned count = count_findings(TEST_HTTPS_MODULE_WITHOUT_WIPING, "http2:/echo", "http2:/never");
-    print_message("without wiping: %u blocks\n", count);
-    assert_in_range(count, 5, 100);
-}
 #endif
 
 static int start_all(void **state)
 {
     (void)state;
     start_servers(&fixture);
-    has_http2 = start_http2_server(&fixture, &http2_server, &http2_input);
     return 0;
 }
 
 static int stop_all(void **state)
 {
     (void)state;
-    stop_server(http2_server, http2_input);
     stop_servers(&fixture);
     return 0;
 }
@@ -160,7 +142,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_freed_is_wiped),
         cmocka_unit_test(what_is_freed_without_wiping_is_seen),
-        cmocka_unit_test(http2_is_no_exception),
     };
     return cmocka_run_group_tests(tests, start_all, stop_all);
 #endif
