@@ -131,6 +131,7 @@ enum azfn_error azfn__https_request_new(struct azfn__https_engine *engine,
 void azfn__https_request_destroy(struct azfn__https_request *request)
 {
     azfn__https_response_head_clear(&request->head);
+    azfn__https_tls_end_clear(&request->tls_end);
     curl_slist_free_all(request->header_lines);
     azfn__https_free(request->method);
     azfn__https_free(request->url);
@@ -179,6 +180,10 @@ enum azfn_error azfn__https_request_outcome(const struct azfn__https_request *re
     }
     if (result == CURLE_OK && !request->has_head) {
         *out_reason = "the connection ended in the answer's head"; /* libcurl takes that for an end like others */
+        return AZFN_ERROR_UNAVAILABLE;
+    }
+    if (result == CURLE_OK && request->tls_end.ssl && !request->tls_end.is_announced) {
+        *out_reason = "the connection was cut off in the answer's body";
         return AZFN_ERROR_UNAVAILABLE;
     }
     if (is_memory_short(result, memory_failures)) {

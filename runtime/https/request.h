@@ -6,6 +6,7 @@
 
 #include "https/engine.h"
 #include "https/response_head.h"
+#include "https/tls_end.h"
 
 enum azfn__https_state {
     AZFN__HTTPS_QUEUED,
@@ -27,6 +28,7 @@ struct azfn__https_request {
     uint64_t number; /* in the order of the starts */
 
     struct azfn__https_response_head head;
+    struct azfn__https_tls_end tls_end;
     uint64_t head_bytes; /* with those of interim answers, and trailers */
     uint64_t body_received_bytes;
     uint64_t answer_bytes; /* its Content-Length, where is_refused */

@@ -52,6 +52,11 @@ static size_t on_head_end(struct azfn__https_request *request, size_t length)
     if (body_bytes > 0 && (uint64_t)body_bytes > request->options.max_body_bytes && !has_no_body(request, status)) {
         return fail(request, AZFN_ERROR_LIMIT, "the answer's body is too large");
     }
+    bool ends_with_connection = body_bytes < 0 && !request->head.is_chunked && !has_no_body(request, status);
+    if (ends_with_connection && request->options.trust != AZFN__HTTPS_PLAIN_HTTP &&
+        !azfn__https_tls_end_watch(&request->tls_end, request->easy)) {
+        return fail(request, AZFN_ERROR_UNAVAILABLE, "an answer whose end can't be told");
+    }
     request->is_refused = status >= 300 && (body_bytes >= 0 || has_no_body(request, status));
     request->answer_bytes = has_no_body(request, status) || body_bytes < 0 ? 0 : (uint64_t)body_bytes;
     struct azfn__https_header *headers = azfn__https_response_head_view(&request->head);

@@ -47,12 +47,6 @@ static struct azfn_span trimmed(const char *start, const char *end)
     return (struct azfn_span){.data = start, .length = (size_t)(end - start)};
 }
 
-/* "gzip" would have libcurl decompress it, though nobody asked for it. */
-static bool is_other_transfer_coding(const struct azfn__https_header *header)
-{
-    return azfn__https_is_name(header->name, "transfer-encoding") && !azfn__https_is_name(header->value, "chunked");
-}
-
 enum azfn_error azfn__https_response_head_add(struct azfn__https_response_head *head, struct azfn_span line)
 {
     const char *end = line.data + line.length;
@@ -62,7 +56,9 @@ enum azfn_error azfn__https_response_head_add(struct azfn__https_response_head *
     }
     const struct azfn__https_header header = {
         .name = {.data = line.data, .length = (size_t)(colon - line.data)}, .value = trimmed(colon + 1, end)};
-    if (!azfn__https_is_header_valid(&header) || is_other_transfer_coding(&header)) {
+    bool is_coding = azfn__https_is_name(header.name, "transfer-encoding");
+    /* "gzip" would have libcurl decompress it, though nobody asked for it */
+    if (!azfn__https_is_header_valid(&header) || (is_coding && !azfn__https_is_name(header.value, "chunked"))) {
         return AZFN_ERROR_SYNTAX;
     }
     if (head->count >= AZFN__HTTPS_MAX_HEADERS || line.length > UINT32_MAX) {
@@ -74,6 +70,7 @@ enum azfn_error azfn__https_response_head_add(struct azfn__https_response_head *
     memcpy(head->bytes + head->length, header.name.data, header.name.length);
     memcpy(head->bytes + head->length + header.name.length, header.value.data, header.value.length);
     head->length += header.name.length + header.value.length;
+    head->is_chunked |= is_coding;
     head->lengths[head->count++] = (struct azfn__https_header_lengths){
         .name = (uint32_t)header.name.length, .value = (uint32_t)header.value.length};
     return AZFN_OK;

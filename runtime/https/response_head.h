@@ -17,6 +17,7 @@ struct azfn__https_response_head {
     } *lengths;
     size_t count;
     size_t lengths_capacity;
+    bool is_chunked;
 };
 
 void azfn__https_response_head_clear(struct azfn__https_response_head *head);
