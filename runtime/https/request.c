@@ -182,7 +182,7 @@ enum azfn_error azfn__https_request_outcome(const struct azfn__https_request *re
         *out_reason = "the connection ended in the answer's head"; /* libcurl takes that for an end like others */
         return AZFN_ERROR_UNAVAILABLE;
     }
-    if (result == CURLE_OK && request->tls_end.ssl && !request->tls_end.is_announced) {
+    if (result == CURLE_OK && request->tls_end.is_watched && !request->tls_end.is_announced) {
         *out_reason = "the connection was cut off in the answer's body";
         return AZFN_ERROR_UNAVAILABLE;
     }

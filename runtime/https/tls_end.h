@@ -9,7 +9,8 @@
 #include <openssl/ssl.h>
 
 struct azfn__https_tls_end {
-    SSL *ssl; /* NULL: not watched */
+    SSL *ssl; /* NULL: not watched, or gone; libcurl's */
+    bool is_watched;
     bool is_announced;
 };
 
