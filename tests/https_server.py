@@ -1,5 +1,5 @@
-"""Servers that answer well and badly over TLS, for the tests of azfn-https.so. https_server.py FOLDER: makes authorities
-and certificates there, writes one line of NAME=PORT on stdout, and ends with its stdin."""
+"""Servers that answer well and badly over TLS, for the tests of azfn-https.so. https_server.py FOLDER: makes
+authorities and certificates there, writes one line of NAME=PORT on stdout, and ends with its stdin."""
 import os
 import socket
 import ssl
@@ -11,7 +11,8 @@ import warnings
 
 
 def openssl(folder, *arguments):
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
 
 
 def make_authority(folder, name):
@@ -22,8 +23,8 @@ def make_authority(folder, name):
 
 def make_certificate(folder, authority, name, hosts, *dates):
     with open(os.path.join(folder, f"{name}.ext"), "w", encoding="ascii") as file:
-        file.write(f"[v3]\nsubjectAltName={hosts}\n[ca]\ndefault_ca=one\n[one]\ndatabase={name}.db\nserial={name}.serial\n"
-                   "new_certs_dir=.\ndefault_md=sha256\npolicy=any\n[any]\ncommonName=supplied\n")
+        file.write(f"[v3]\nsubjectAltName={hosts}\n[ca]\ndefault_ca=one\n[one]\ndatabase={name}.db\n"
+                   f"serial={name}.serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=any\n[any]\ncommonName=supplied\n")
     open(os.path.join(folder, f"{name}.db"), "w", encoding="ascii").close()
     with open(os.path.join(folder, f"{name}.serial"), "w", encoding="ascii") as file:
         file.write("01")

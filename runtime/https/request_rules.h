@@ -5,7 +5,7 @@
 
 #include "https/https_module.h"
 
-/* Whether it is https://, or http:// with an address of this machine or its link where trust says so; without a user. */
+/* Whether it is https://, or http:// with an address of this machine or its link where trust says so. No user in it. */
 bool azfn__https_is_url_allowed(const char *url, enum azfn__https_trust trust);
 /* Without regard to case. */
 bool azfn__https_is_name(struct azfn_span name, const char *other);

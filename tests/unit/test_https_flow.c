@@ -254,7 +254,8 @@ static void refuse_every_second(struct call *call, const char *where)
 static void what_was_refused_comes_again_whole(void **state)
 {
     (void)state;
-    static const char *const targets[] = {"good:/bytes/3000000", "good:/chunked/2000", "good:/hello", "tls12:/bytes/70000"};
+    static const char *const targets[] = {"good:/bytes/3000000", "good:/chunked/2000", "good:/hello",
+                                          "tls12:/bytes/70000"};
     static const size_t lengths[] = {3000000, 2000000, 5, 70000};
     for (size_t i = 0; i < 8; i++) {
         struct call call;
