@@ -1,12 +1,16 @@
 #include "broker/broker.h"
 
+#include "base/secret_slab.h"
 #include "base/span.h"
+#include "broker/development.h"
 #include "broker/environment.h"
+#include "broker/environment_audit.h"
 #include "broker/host_watch.h"
 #include "broker/launcher.h"
 #include "broker/listener.h"
 #include "broker/log_sink.h"
 #include "broker/privileges.h"
+#include "broker/settings.h"
 #include "broker/supervisor.h"
 #include "config/config.h"
 #include "config/config_files.h"
@@ -24,6 +28,8 @@
 /* A killed handler's worker is gone within milliseconds; this is for a machine that is very busy. */
 #define BIND_PATIENCE_MS 5000
 #define LAST_WORDS_MS 1000
+/* The kernel lets an environment have 6 MiB. */
+#define ARENA_MAX_BYTES ((size_t)16 << 20)
 
 static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
 #define STOP_SIGNAL_COUNT (sizeof(stop_signals) / sizeof(stop_signals[0]))
@@ -34,6 +40,11 @@ struct broker {
     struct azfn__host_watch host_watch;
     struct azfn__launcher launcher;
     struct azfn__arena arena; /* what was copied out of the environment */
+    struct azfn__settings settings;
+    struct azfn__development development;
+    struct azfn__secret_slab *slab;
+    struct azfn_span identity_endpoint;
+    struct azfn__secret *identity_header; /* NULL: not set */
     struct azfn__config_files files;
     struct azfn__config *config;
     struct azfn__supervisor supervisor;
@@ -42,6 +53,7 @@ struct broker {
     bool is_root;
     bool is_core_tools;
     uint16_t port;
+    struct azfn_span app_root; /* as the environment says; may be absent */
     int executable;
     int listener;
     int config_fd;
@@ -118,24 +130,31 @@ static bool read_configuration(struct broker *broker, const char *root)
         error = azfn__config_new(broker->files.files, broker->files.file_count, broker->app->functions,
                                  broker->app->function_count, &broker->config, &config_fault);
     }
-    if (error != AZFN_OK) {
-        return fault(broker, "%s", config_fault.message[0] ? config_fault.message : azfn_error_text(error));
+    if (error == AZFN_OK) {
+        error = azfn__settings_copy(&broker->settings, &broker->arena, broker->config, &config_fault);
     }
-    broker->config_fd = azfn__config_files_seal(&broker->files);
-    return broker->config_fd >= 0 || fault(broker, "can't keep the configuration in memory: %s", strerror(errno));
+    return error == AZFN_OK ||
+           fault(broker, "%s", config_fault.message[0] ? config_fault.message : azfn_error_text(error));
 }
 
-/* Copies what is needed out of the environment, by name, and then overwrites all of it. */
-static bool take_environment(struct broker *broker, struct azfn_span *out_root)
+/* By name, and no secret but one, which goes into locked memory. */
+static bool copy_environment(struct broker *broker)
 {
+    const struct azfn__secret_slab_options slots = {.small_count = 64, .medium_count = 64, .large_count = 16};
     struct azfn_span port = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_CUSTOMHANDLER_PORT"));
     struct azfn_span app_id = azfn__environment_copy(&broker->arena, AZFN__SPAN("WEBSITE_SITE_NAME"));
-    *out_root = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_APP_ROOT_PATH"));
-    broker->is_core_tools =
-        azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT")).length > 0;
-    azfn__environment_wipe();
+    struct azfn_span identity_header = azfn__environment_get(AZFN__SPAN("IDENTITY_HEADER"));
+    broker->app_root = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_APP_ROOT_PATH"));
+    broker->identity_endpoint = azfn__environment_copy(&broker->arena, AZFN__SPAN("IDENTITY_ENDPOINT"));
+    broker->is_core_tools = azfn__environment_get(AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT")).length > 0;
     if (app_id.length > 0) {
         broker->log.app_id = app_id;
+    }
+    if (azfn__secret_slab_new(&slots, &broker->slab) != AZFN_OK) {
+        return fault(broker, "can't make the memory for secrets: %s", strerror(errno));
+    }
+    if (identity_header.length > 0 && !(broker->identity_header = azfn__secret_new(broker->slab, identity_header))) {
+        return fault(broker, "IDENTITY_HEADER is longer than any that the platform makes");
     }
     if (!azfn_span_is_present(port)) {
         return fault(broker, "FUNCTIONS_CUSTOMHANDLER_PORT is not set: the Functions host or azfn-local starts this "
@@ -143,6 +162,62 @@ static bool take_environment(struct broker *broker, struct azfn_span *out_root)
     }
     return parse_port(port, &broker->port) ||
            fault(broker, "FUNCTIONS_CUSTOMHANDLER_PORT is no port from 1 to 65535");
+}
+
+static bool read_development(struct broker *broker)
+{
+    struct azfn__config_fault file_fault = {{0}};
+    struct azfn_span path = azfn__environment_get(AZFN__SPAN("AZFN_DEVELOPMENT"));
+    const char *marker = azfn__development_platform_marker();
+    if (path.length == 0) {
+        return true;
+    }
+    if (marker) {
+        return fault(broker, "AZFN_DEVELOPMENT is set, which is for a developer's machine, but so is %s, which the "
+                             "platform sets: remove one of them",
+                     marker);
+    }
+    enum azfn_error error =
+        azfn__development_read(&broker->development, &broker->arena, path.data, &file_fault);
+    return error == AZFN_OK ||
+           fault(broker, "%s", file_fault.message[0] ? file_fault.message : azfn_error_text(error));
+}
+
+static bool audit_environment(struct broker *broker)
+{
+    struct azfn__config_fault secrets_fault;
+    return azfn__environment_audit(broker->config, &broker->settings, &broker->log, &secrets_fault) ||
+           fault(broker, "%s", secrets_fault.message);
+}
+
+/* What is needed of the environment is known only when azfn.json was read. So the files are read and parsed before it
+ * is wiped: no byte of the network has been seen then, the launcher was forked and has wiped its own. */
+static bool take_environment(struct broker *broker)
+{
+    const char *root = broker->app->app_root;
+    bool is_fine = copy_environment(broker);
+    if (!root) {
+        root = broker->app_root.length > 0 ? broker->app_root.data : ".";
+    }
+    is_fine = is_fine && read_configuration(broker, root) && read_development(broker) && audit_environment(broker);
+    azfn__environment_wipe();
+    return is_fine;
+}
+
+static bool seal_configuration(struct broker *broker)
+{
+    struct azfn__buffer lines;
+    azfn__buffer_init(&lines, AZFN__CONFIG_FILE_MAX_BYTES);
+    azfn__settings_append_granted(&broker->settings, broker->config, &lines);
+    if (!lines.has_failed) {
+        broker->config_fd = azfn__config_files_seal(&broker->files, azfn__buffer_span(&lines));
+    }
+    bool has_failed = lines.has_failed;
+    azfn__buffer_clean_up(&lines);
+    if (has_failed) {
+        return fault(broker, "the settings that functions are granted are longer than 4 MiB");
+    }
+    return broker->config_fd >= 0 || fault(broker, "can't keep the configuration in memory: %s", strerror(errno));
 }
 
 static bool bind_port(struct broker *broker)
@@ -191,6 +266,26 @@ static void on_end(int exit_code, void *user_data)
     uv_stop(&broker->loop);
 }
 
+static void report_weaknesses(struct broker *broker)
+{
+    for (size_t i = 0; i < broker->config->weakness_count; i++) {
+        azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:host_settings", "%.*s",
+                           AZFN_SPAN_ARGS(broker->config->weaknesses[i]));
+    }
+    size_t unlocked_bytes = azfn__secret_slab_unlocked_bytes(broker->slab);
+    if (unlocked_bytes > 0) {
+        azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:memory_lock",
+                           "%zu bytes of the memory for secrets could not be locked, so that they may be swapped out: "
+                           "raise the limit of locked memory (RLIMIT_MEMLOCK)",
+                           unlocked_bytes);
+    }
+    if (broker->development.is_on) {
+        azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:development",
+                           "AZFN_DEVELOPMENT is set: stand-ins on this machine take the place of Key Vault and of "
+                           "destinations");
+    }
+}
+
 static void on_first_ready(void *user_data)
 {
     struct broker *broker = user_data;
@@ -199,10 +294,7 @@ static void on_first_ready(void *user_data)
                        (unsigned)broker->port,
                        broker->is_root ? "root was given up, broker and worker are different users"
                                        : "broker and worker are the same ordinary user");
-    for (size_t i = 0; i < broker->config->weakness_count; i++) {
-        azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:host_settings", "%.*s",
-                           AZFN_SPAN_ARGS(broker->config->weaknesses[i]));
-    }
+    report_weaknesses(broker);
 }
 
 static void on_host_ended(void *user_data)
@@ -257,17 +349,14 @@ static bool run_loop(struct broker *broker)
 int azfn__broker_run(const struct azfn__app *app)
 {
     static struct broker broker;
-    struct azfn_span root_setting;
     broker = (struct broker){.app = app, .executable = -1, .listener = -1, .config_fd = -1, .exit_code = 1};
     azfn__log_sink_init(&broker.log);
-    azfn__arena_init(&broker.arena, (size_t)1 << 20);
+    azfn__arena_init(&broker.arena, ARENA_MAX_BYTES);
     prctl(PR_SET_NAME, "azfn-broker", 0, 0, 0);
 
-    if (prepare_process(&broker) && fork_launcher(&broker) && take_environment(&broker, &root_setting)) {
-        const char *root = app->app_root ? app->app_root : root_setting.length > 0 ? root_setting.data : ".";
-        if (read_configuration(&broker, root) && bind_port(&broker) && give_up_privileges(&broker)) {
-            run_loop(&broker);
-        }
+    if (prepare_process(&broker) && fork_launcher(&broker) && take_environment(&broker) &&
+        seal_configuration(&broker) && bind_port(&broker) && give_up_privileges(&broker)) {
+        run_loop(&broker);
     }
     azfn__launcher_end(&broker.launcher, LAST_WORDS_MS);
     azfn__log_sink_flush(&broker.log, LAST_WORDS_MS);

@@ -8,6 +8,8 @@
 
 #include <azfn.h>
 
+/* The value where it lies: gone once the environment is wiped. Absent when it is not set. */
+struct azfn_span azfn__environment_get(struct azfn_span name);
 /* A copy of the value in arena, NUL-terminated; absent when it is not set. */
 struct azfn_span azfn__environment_copy(struct azfn__arena *arena, struct azfn_span name);
 

@@ -223,9 +223,13 @@ static enum azfn_error build_all(struct azfn__config_build *build, const struct 
     const struct azfn__config_file *host = NULL;
     const struct azfn__config_file *azfn = NULL;
     const struct azfn__config_file *environment = NULL;
+    const struct azfn__config_file *settings = NULL;
     enum azfn_error error = find_file(build->fault, files, file_count, "host.json", &host);
     if (error == AZFN_OK) {
         error = find_file(build->fault, files, file_count, AZFN__CONFIG_ENVIRONMENT, &environment);
+    }
+    if (error == AZFN_OK) {
+        error = find_file(build->fault, files, file_count, AZFN__CONFIG_SETTINGS, &settings);
     }
     if (error == AZFN_OK) {
         error = find_file(build->fault, files, file_count, "azfn.json", &azfn);
@@ -255,7 +259,10 @@ static enum azfn_error build_all(struct azfn__config_build *build, const struct 
             environment && azfn__span_starts_with(environment->text, AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT="));
         error = azfn__config_find_weaknesses(build);
     }
-    return error == AZFN_OK ? azfn__config_list_settings(build) : error;
+    if (error == AZFN_OK) {
+        error = azfn__config_list_settings(build);
+    }
+    return error == AZFN_OK && settings ? azfn__config_set_settings(build, settings->text) : error;
 }
 
 enum azfn_error azfn__config_new(const struct azfn__config_file *files, size_t file_count,

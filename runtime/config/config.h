@@ -71,6 +71,7 @@ struct azfn__config_function {
     size_t destination_count;
     const struct azfn_span *settings;
     size_t setting_count;
+    const struct azfn_span *setting_values; /* in the order of settings; absent: not set. The worker's only */
 };
 
 struct azfn__config_secret {
@@ -141,13 +142,15 @@ struct azfn__config {
     struct azfn__arena arena; /* owns everything above */
 };
 
-/* Not a file's name: lines of NAME=value. */
+/* Not files' names: lines of NAME=value. What the broker knows of the environment before it reads azfn.json, and the
+ * settings that azfn.json grants, which the worker gets. */
 #define AZFN__CONFIG_ENVIRONMENT "(environment)"
+#define AZFN__CONFIG_SETTINGS "(settings)"
 
 /* One file as it was read. */
 struct azfn__config_file {
-    struct azfn_span path; /* relative to the app's root: "host.json", "hello/function.json", "azfn.json"; or
-                            * AZFN__CONFIG_ENVIRONMENT, what the broker copied out of the environment */
+    struct azfn_span path; /* relative to the app's root: "host.json", "hello/function.json", "azfn.json"; or one of
+                            * the above */
     struct azfn_span text;
 };
 

@@ -51,6 +51,8 @@ AZFN_MUST_USE enum azfn_error azfn__config_check_conflicts(struct azfn__config_b
 AZFN_MUST_USE enum azfn_error azfn__config_find_weaknesses(struct azfn__config_build *build);
 /* Fills in setting_names. */
 AZFN_MUST_USE enum azfn_error azfn__config_list_settings(struct azfn__config_build *build);
+/* Fills in the functions' setting_values; setting_names must be there. lines are AZFN__CONFIG_SETTINGS. */
+AZFN_MUST_USE enum azfn_error azfn__config_set_settings(struct azfn__config_build *build, struct azfn_span lines);
 
 /* The most that a function may take; 0: no limit. */
 uint32_t azfn__config_timeout_limit_ms(const struct azfn__config *config);

@@ -3,8 +3,6 @@
 
 #include "base/span.h"
 #include "config/config_fault.h"
-#include "config/config_policy.h"
-#include "config/config_text.h"
 
 #include <stdlib.h>
 
@@ -171,73 +169,5 @@ enum azfn_error azfn__config_find_weaknesses(struct azfn__config_build *build)
             AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT is set, so that events need not be chunked and a client could "
                        "forge them: for development only");
     }
-    return AZFN_OK;
-}
-
-static int order_settings(const void *a, const void *b)
-{
-    const struct azfn_span *left = a;
-    const struct azfn_span *right = b;
-    return azfn__config_order(*left, *right);
-}
-
-/* Appends to names, or only counts where names is NULL. */
-static size_t take_settings(struct azfn_span text, struct azfn_span *names, size_t count)
-{
-    struct azfn_span literal;
-    struct azfn_span setting;
-    while (azfn__config_text_next(&text, &literal, &setting)) {
-        if (azfn_span_is_present(setting)) {
-            if (names) {
-                names[count] = setting;
-            }
-            count++;
-        }
-    }
-    return count;
-}
-
-static size_t take_all_settings(const struct azfn__config *config, struct azfn_span *names)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < config->secret_count; i++) {
-        count = take_settings(config->secrets[i].reference, names, count);
-    }
-    for (size_t i = 0; i < config->destination_count; i++) {
-        count = take_settings(config->destinations[i].url, names, count);
-    }
-    count = take_settings(config->identity.client_id, names, count);
-    count = take_settings(config->identity.resource_id, names, count);
-    count = take_settings(config->identity.principal_id, names, count);
-    for (size_t i = 0; i < config->function_count; i++) {
-        for (size_t k = 0; k < config->functions[i].setting_count; k++, count++) {
-            if (names) {
-                names[count] = config->functions[i].settings[k];
-            }
-        }
-    }
-    return count;
-}
-
-enum azfn_error azfn__config_list_settings(struct azfn__config_build *build)
-{
-    struct azfn__config *config = build->config;
-    size_t count = take_all_settings(config, NULL);
-    struct azfn_span *names = azfn__arena_alloc(&config->arena, (count + 1) * sizeof(*names));
-    if (!names) {
-        return azfn__config_refuse_memory(build->fault);
-    }
-    take_all_settings(config, names);
-    if (count > 1) {
-        qsort(names, count, sizeof(*names), order_settings);
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || !azfn__span_equal(names[kept - 1], names[i])) {
-            names[kept++] = names[i];
-        }
-    }
-    config->setting_names = names;
-    config->setting_name_count = kept;
     return AZFN_OK;
 }

@@ -26,9 +26,10 @@
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define FILE_NAME "function.json"
 #define MAX_PATH_BYTES 300
-#define MAX_FILES (AZFN__CONFIG_MAX_FUNCTIONS + 3)
+#define MAX_FILES (AZFN__CONFIG_MAX_FUNCTIONS + 4)
 /* What headers and paths add at most. */
 #define BLOB_MAX_BYTES (AZFN__CONFIG_FILES_MAX_BYTES + sizeof(struct blob_header) + MAX_FILES * (size_t)512)
+#define SEALED_MAX_BYTES (BLOB_MAX_BYTES + AZFN__CONFIG_FILE_MAX_BYTES)
 
 /* The blob: this, then for each file its header, its path and its text. */
 struct blob_header {
@@ -348,13 +349,35 @@ static bool write_all(int fd, const char *data, size_t length)
     return true;
 }
 
-int azfn__config_files_seal(const struct azfn__config_files *files)
+/* The blob with one file more. */
+static bool write_blob(int fd, const struct azfn__config_files *files, struct azfn_span settings)
 {
+    struct azfn_span path = AZFN__SPAN(AZFN__CONFIG_SETTINGS);
+    struct file_header file = {.path_bytes = (uint32_t)path.length, .text_bytes = (uint32_t)settings.length};
+    struct blob_header header;
+    memcpy(&header, files->blob, sizeof(header));
+    if (settings.length > 0) {
+        header.blob_bytes += sizeof(file) + path.length + settings.length;
+        header.file_count++;
+    }
+    return write_all(fd, (const char *)&header, sizeof(header)) &&
+           write_all(fd, files->blob + sizeof(header), files->blob_bytes - sizeof(header)) &&
+           (settings.length == 0 ||
+            (write_all(fd, (const char *)&file, sizeof(file)) && write_all(fd, path.data, path.length) &&
+             write_all(fd, settings.data, settings.length)));
+}
+
+int azfn__config_files_seal(const struct azfn__config_files *files, struct azfn_span settings)
+{
+    if (settings.length > AZFN__CONFIG_FILE_MAX_BYTES) {
+        errno = EFBIG;
+        return -1;
+    }
     int fd = azfn__memory_file_create("azfn-config");
     if (fd < 0) {
         return -1;
     }
-    if (!write_all(fd, files->blob, files->blob_bytes) || fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
+    if (!write_blob(fd, files, settings) || fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
         int reason = errno;
         close(fd);
         errno = reason;
@@ -373,7 +396,7 @@ enum azfn_error azfn__config_files_map(struct azfn__config_files *files, int fd)
         return AZFN_ERROR_SYSTEM;
     }
     if ((seals & SEALS) != SEALS || status.st_size < (off_t)sizeof(struct blob_header) ||
-        status.st_size > (off_t)BLOB_MAX_BYTES) {
+        status.st_size > (off_t)SEALED_MAX_BYTES) {
         return AZFN_ERROR_SYNTAX;
     }
     size_t length = (size_t)status.st_size;

@@ -24,8 +24,9 @@ struct azfn__config_files {
 AZFN_MUST_USE enum azfn_error azfn__config_files_read(struct azfn__config_files *files, const char *root,
                                                       struct azfn_span environment,
                                                       struct azfn__config_fault *out_fault);
-/* A memfd with these bytes that nobody can change any more; -1 and errno when there is none to be had. */
-int azfn__config_files_seal(const struct azfn__config_files *files);
+/* A memfd with these bytes, and settings, where it is not empty, as the file AZFN__CONFIG_SETTINGS, that nobody can
+ * change any more; -1 and errno when there is none to be had, EFBIG where settings is too long. */
+int azfn__config_files_seal(const struct azfn__config_files *files, struct azfn_span settings);
 /* Maps what azfn__config_files_seal made; fd stays the caller's, who may close it. Every length is checked.
  * Errors: AZFN_ERROR_SYSTEM, AZFN_ERROR_SYNTAX (not sealed, or not such a file), AZFN_ERROR_NO_MEMORY. */
 AZFN_MUST_USE enum azfn_error azfn__config_files_map(struct azfn__config_files *files, int fd);

@@ -414,6 +414,34 @@ static void the_identity_is_the_systems_or_a_named_one(void **state)
     }
 }
 
+static void functions_get_the_settings_that_they_are_granted(void **state)
+{
+    (void)state;
+    static const struct azfn_function functions[] = {{.name = "webhook", .handler = handle},
+                                                     {.name = "order", .handler = handle}};
+    static const char LINES[] = "ORDER_REGION=west\nNOT_NAMED=1\nSTORAGE_ACCOUNT=s\nno line\nKEY_VAULT_NAME==a=b\n";
+    const struct azfn__config_file files[] = {file("host.json", HOST("")), file("webhook/function.json", HTTP),
+                                              file("order/function.json", QUEUE), file("azfn.json", POLICY),
+                                              file(AZFN__CONFIG_SETTINGS, LINES)};
+    struct azfn__config *config;
+    struct azfn__config_fault fault;
+    assert_int_equal(azfn__config_new(files, 5, functions, 2, &config, &fault), AZFN_OK);
+    const struct azfn__config_function *webhook = get(config, "webhook");
+    assert_int_equal(webhook->setting_count, 2);
+    assert_true(azfn_span_equals(webhook->setting_values[0], "west"));
+    assert_true(azfn_span_equals(webhook->setting_values[1], "=a=b"));
+    assert_non_null(get(config, "order")->setting_values);
+    azfn__config_destroy(config);
+    const struct azfn__config_file fewer[] = {files[0], files[1], files[2], files[3],
+                                              file(AZFN__CONFIG_SETTINGS, "KEY_VAULT_NAME=")};
+    assert_int_equal(azfn__config_new(fewer, 5, functions, 2, &config, &fault), AZFN_OK);
+    webhook = get(config, "webhook");
+    assert_false(azfn_span_is_present(webhook->setting_values[0]));
+    assert_true(azfn_span_equals(webhook->setting_values[1], ""));
+    assert_true(azfn_span_is_present(webhook->setting_values[1]));
+    azfn__config_destroy(config);
+}
+
 static void functions_are_sorted_as_the_host_sorts_them(void **state)
 {
     (void)state;
@@ -514,6 +542,7 @@ int main(void)
         cmocka_unit_test(the_default_timeout_stays_below_the_hosts),
         cmocka_unit_test(azfn_json_grants_what_it_says),
         cmocka_unit_test(the_settings_that_are_needed_are_listed_once_each),
+        cmocka_unit_test(functions_get_the_settings_that_they_are_granted),
         cmocka_unit_test(a_destination_may_have_no_credential_and_has_limits_and_headers),
         cmocka_unit_test(a_secret_is_fetched_at_start_where_it_says_so),
         cmocka_unit_test(the_identity_is_the_systems_or_a_named_one),

@@ -234,7 +234,7 @@ static void what_is_sealed_is_mapped_as_it_was_read(void **state)
     put_text(app, "a/function.json", "");
     put_text(app, "b/function.json", "bb");
     read_app(app, &files);
-    int fd = azfn__config_files_seal(&files);
+    int fd = azfn__config_files_seal(&files, azfn_span_of(""));
     assert_true(fd >= 0);
     assert_int_equal(azfn__config_files_map(&mapped, fd), AZFN_OK);
     close(fd);
@@ -248,13 +248,35 @@ static void what_is_sealed_is_mapped_as_it_was_read(void **state)
     azfn__config_files_clean_up(&files);
 }
 
+static void settings_are_one_file_more(void **state)
+{
+    const struct app *app = *state;
+    static char long_text[AZFN__CONFIG_FILE_MAX_BYTES + 1];
+    struct azfn__config_files files;
+    struct azfn__config_files mapped;
+    put_text(app, "host.json", "{}");
+    read_app(app, &files);
+    int fd = azfn__config_files_seal(&files, AZFN__SPAN("A=1\nB=\n"));
+    assert_true(fd >= 0);
+    assert_int_equal(azfn__config_files_map(&mapped, fd), AZFN_OK);
+    close(fd);
+    assert_int_equal(files.file_count, 1);
+    assert_int_equal(mapped.file_count, 2);
+    assert_true(azfn_span_equals(mapped.files[0].text, "{}"));
+    assert_true(azfn_span_equals(mapped.files[1].path, AZFN__CONFIG_SETTINGS));
+    assert_true(azfn_span_equals(mapped.files[1].text, "A=1\nB=\n"));
+    azfn__config_files_clean_up(&mapped);
+    assert_int_equal(azfn__config_files_seal(&files, azfn__span(long_text, sizeof(long_text))), -1);
+    azfn__config_files_clean_up(&files);
+}
+
 static void nobody_can_change_what_is_sealed(void **state)
 {
     const struct app *app = *state;
     struct azfn__config_files files;
     put_text(app, "host.json", "{}");
     read_app(app, &files);
-    int fd = azfn__config_files_seal(&files);
+    int fd = azfn__config_files_seal(&files, azfn_span_of(""));
     assert_true(fd >= 0);
     assert_int_equal(fcntl(fd, F_GET_SEALS) & ALL_SEALS, ALL_SEALS);
     assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
@@ -371,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_that_are_too_long_together_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_may_not_be_read_is_a_fault, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_sealed_is_mapped_as_it_was_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(settings_are_one_file_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_can_change_what_is_sealed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_sealed_is_not_mapped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tampered_bytes_are_refused, set_up, tear_down),
