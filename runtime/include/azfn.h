@@ -103,6 +103,10 @@ struct azfn_span azfn_trace_parent(const struct azfn_invocation *invocation);
 /* What is left of the function's timeoutMs. */
 uint32_t azfn_remaining_ms(const struct azfn_invocation *invocation);
 
+/* An app setting that azfn.json grants to the function ("settings"), as it was at start. Absent: it is not set, or not
+ * granted, which the log says once. Not for secrets. The span stays valid. */
+struct azfn_span azfn_setting(struct azfn_invocation *invocation, const char *name);
+
 /* Memory that lives as long as the invocation, wiped afterwards. NULL when there is none left, and then
  * the answer will be a failure. Not initialised; aligned for any type. */
 void *azfn_alloc(struct azfn_invocation *invocation, size_t size_bytes);

@@ -27,6 +27,7 @@ struct azfn__blocking_job {
     struct azfn__http_response response; /* its spans live in the invocation */
     size_t sent_log_bytes;               /* of the invocation's logs: those that the response carries */
     uint64_t dropped_logs;
+    struct azfn_span refused_setting; /* the first one, for the log; absent: none */
 };
 
 /* What this thread is running. NULL on the loop. */

@@ -134,6 +134,9 @@ static void flush_logs(struct azfn__blocking_job *job, struct azfn__invocation *
         azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:log",
                              azfn__span(text, (size_t)length));
     }
+    if (azfn_span_is_present(job->refused_setting)) {
+        azfn__invocation_report_setting(invocation, job->refused_setting);
+    }
     azfn__invocation_flush_logs(invocation);
 }
 

@@ -22,6 +22,9 @@ struct azfn__dispatcher_function {
     uint32_t in_flight;
 };
 
+/* How many refusals of settings the log is told of: each function and name once. */
+#define AZFN__REFUSED_SETTINGS 64
+
 struct azfn__dispatcher {
     uv_loop_t *loop;
     const struct azfn__config *config;
@@ -35,6 +38,8 @@ struct azfn__dispatcher {
     struct azfn__invocation *free; /* warm */
     size_t free_count;
     struct azfn__invocation *spare; /* without memory of their own; never given back, since functions may hold them */
+    uint64_t refused_settings[AZFN__REFUSED_SETTINGS]; /* hashes of those that the log was told of */
+    size_t refused_setting_count;
 };
 
 /* What to do with a request whose head is there. */

@@ -175,6 +175,8 @@ void azfn__invocation_send(struct azfn__invocation *invocation, const struct azf
 /* Keeps a line among the logs. False: they are too many, and this one is not among them. */
 AZFN_MUST_USE bool azfn__invocation_collect_log(struct azfn__invocation *invocation, enum azfn_log_level level,
                                                 struct azfn_span text);
+/* The log is told, once, that the function asked for a setting that it is not granted. On the loop. */
+void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct azfn_span name);
 /* Sends the collected logs as lines of their own, where no answer can carry them. */
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation);
 /* There is room for more of the answer: calls the function, if it waits. From the loop. */

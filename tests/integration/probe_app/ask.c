@@ -7,6 +7,7 @@
  *   stash  poke                                         keeps its invocation; answers the kept one
  *   delay=MS                                            the words behind it come later, from a callback
  *   big=N  pid                                          a body of N bytes; of the number of the process
+ *   setting=NAME                                        a body that is its value in brackets, or "absent"
  *   print=TEXT  complain=TEXT                           on stdout, on stderr
  *   sleep=MS  wait  open                                for functions that block: "wait" until somebody does "open"
  *   await                                               until nobody waits for the answer any more
@@ -163,6 +164,10 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         make_body(invocation, ask, (size_t)number);
     } else if (azfn_span_equals(name, "pid")) {
         ask->body = azfn_format(invocation, "%d", (int)getpid());
+    } else if (azfn_span_equals(name, "setting")) {
+        struct azfn_span value = azfn_setting(invocation, argument.data);
+        ask->body = azfn_span_is_present(value) ? azfn_format(invocation, "[%.*s]", AZFN_SPAN_ARGS(value))
+                                                : azfn_span_of("absent");
     } else if (azfn_span_equals(name, "header")) {
         set_header(invocation, argument);
     } else if (azfn_span_equals(name, "print")) {

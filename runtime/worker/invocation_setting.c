@@ -1,0 +1,70 @@
+/* azfn_setting(). */
+#include "base/span.h"
+#include "worker/blocking_job.h"
+#include "worker/dispatcher.h"
+#include "worker/invocation.h"
+
+#include <stdio.h>
+
+#define SHOWN_BYTES 128
+
+/* FNV-1a */
+static uint64_t hash(uint64_t value, struct azfn_span text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        value = (value ^ (unsigned char)text.data[i]) * UINT64_C(0x100000001b3);
+    }
+    return value;
+}
+
+/* False: the log was told already, or of too many others. */
+static bool is_new_refusal(struct azfn__dispatcher *dispatcher, uint64_t refusal)
+{
+    for (size_t i = 0; i < dispatcher->refused_setting_count; i++) {
+        if (dispatcher->refused_settings[i] == refusal) {
+            return false;
+        }
+    }
+    if (dispatcher->refused_setting_count == AZFN__REFUSED_SETTINGS) {
+        return false;
+    }
+    dispatcher->refused_settings[dispatcher->refused_setting_count++] = refusal;
+    return true;
+}
+
+void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct azfn_span name)
+{
+    char text[256];
+    struct azfn_span function = invocation->function->config->name;
+    uint64_t refusal = hash(hash(UINT64_C(0xcbf29ce484222325), function) * 31, name);
+    if (!is_new_refusal(invocation->dispatcher, refusal)) {
+        return;
+    }
+    int shown = (int)(name.length < SHOWN_BYTES ? name.length : SHOWN_BYTES);
+    int length = snprintf(text, sizeof(text), "the function asked for a setting that azfn.json does not grant to it: %.*s",
+                          shown, name.data);
+    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "authz_fail:setting",
+                         azfn__span(text, length > 0 ? (size_t)length : 0));
+}
+
+struct azfn_span azfn_setting(struct azfn_invocation *handle, const char *name)
+{
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    struct azfn_span wanted = azfn_span_of(name);
+    if (!invocation || !invocation->function || !azfn_span_is_present(wanted)) {
+        return azfn__absent();
+    }
+    const struct azfn__config_function *function = invocation->function->config;
+    for (size_t i = 0; i < function->setting_count; i++) {
+        if (azfn__span_equal(function->settings[i], wanted)) {
+            return function->setting_values ? function->setting_values[i] : azfn__absent();
+        }
+    }
+    struct azfn__blocking_job *job = azfn__blocking_job_current();
+    if (!job) {
+        azfn__invocation_report_setting(invocation, wanted);
+    } else if (!azfn_span_is_present(job->refused_setting)) {
+        job->refused_setting = azfn__arena_copy(&invocation->arena, wanted);
+    }
+    return azfn__absent();
+}
