@@ -215,10 +215,9 @@ enum azfn_error azfn__development_read(struct azfn__development *development, st
 }
 
 /* By these the host itself tells App Service (WEBSITE_INSTANCE_ID), Linux Consumption (CONTAINER_NAME), Flex
- * Consumption (LEGION_SERVICE_HOST, WEBSITE_POD_NAME), Container Apps and Kubernetes; WEBSITE_SKU, WEBSITE_OWNER_NAME,
- * WEBSITE_HOME_STAMPNAME and the encryption keys are there on all plans of Functions or some. Not WEBSITE_HOSTNAME, which
- * Core Tools sets, not WEBSITE_SITE_NAME, which people set locally to have a name in their logs, and not IDENTITY_ENDPOINT,
- * which the stand-in has. */
+ * Consumption (LEGION_SERVICE_HOST, WEBSITE_POD_NAME), Container Apps and Kubernetes; the others are there on some plans.
+ * Not WEBSITE_HOSTNAME, which Core Tools sets, not WEBSITE_SITE_NAME, which people set locally to have a name in their
+ * logs, and not IDENTITY_ENDPOINT, which the stand-in has. */
 const char *azfn__development_platform_marker(void)
 {
     static const char *const NAMES[] = {"WEBSITE_INSTANCE_ID",

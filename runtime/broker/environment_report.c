@@ -155,7 +155,8 @@ static bool is_secret_value(struct azfn_span value)
 
 static bool is_switch(struct azfn_span value)
 {
-    static const char *const WORDS[] = {"true", "false", "yes", "no", "on", "off", "none", "null", "disabled", "enabled"};
+    static const char *const WORDS[] = {"true", "false", "yes",  "no",       "on",
+                                        "off",  "none",  "null", "disabled", "enabled"};
     bool is_word = false;
     for (size_t i = 0; i < COUNT_OF(WORDS); i++) {
         is_word = is_word || azfn__span_equal_ignore_case(value, azfn_span_of(WORDS[i]));

@@ -99,8 +99,11 @@ enum azfn_error azfn__config_set_settings(struct azfn__config_build *build, stru
 {
     struct azfn__config *config = build->config;
     struct azfn_span *values = calloc(config->setting_name_count + 1, sizeof(*values));
-    enum azfn_error error = values ? AZFN_OK : azfn__config_refuse_memory(build->fault);
-    if (values && config->setting_name_count > 0) {
+    enum azfn_error error = AZFN_OK;
+    if (!values) {
+        return azfn__config_refuse_memory(build->fault);
+    }
+    if (config->setting_name_count > 0) {
         read_lines(config, lines, values);
     }
     for (size_t i = 0; error == AZFN_OK && i < config->function_count; i++) {

@@ -41,8 +41,9 @@ void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct
         return;
     }
     int shown = (int)(name.length < SHOWN_BYTES ? name.length : SHOWN_BYTES);
-    int length = snprintf(text, sizeof(text), "the function asked for a setting that azfn.json does not grant to it: %.*s",
-                          shown, name.data);
+    int length =
+        snprintf(text, sizeof(text), "the function asked for a setting that azfn.json does not grant to it: %.*s",
+                 shown, name.data);
     azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "authz_fail:setting",
                          azfn__span(text, length > 0 ? (size_t)length : 0));
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import unittest
 
@@ -59,7 +60,7 @@ class Settings(TestCase):
             for _ in range(3):
                 for path, name in refused:
                     self.assertEqual(handler.request(setting(name, path)).body, b"absent")
-            handler.request(ask("print=done reply"))
+            handler.request(ask("log=done reply"))
             handler.wait_for_line("done")
             events = self.events(handler, "authz_fail:setting")
             self.assertEqual([(event["level"], f"/api/{event['function']}", event["description"].split(": ")[1])
@@ -69,7 +70,7 @@ class Settings(TestCase):
 
     def test_a_flood_of_refusals_is_bounded(self):
         with self.started(env=SETTINGS) as handler:
-            handler.request(ask(" ".join(f"setting=X{number}" for number in range(300)) + " print=done reply"))
+            handler.request(ask(" ".join(f"setting=X{number}" for number in range(300)) + " log=done reply"))
             handler.wait_for_line("done")
             self.assertEqual(len(self.events(handler, "authz_fail:setting")), 64)
 
@@ -81,7 +82,8 @@ class Settings(TestCase):
             self.assertEqual(handler.request(setting("ORDER_TABLE")).body, b"[orders]")
 
     def test_nothing_of_the_environment_is_left(self):
-        with self.started(env={**SETTINGS, "IDENTITY_HEADER": CANARY, "IDENTITY_ENDPOINT": "http://127.0.0.1:1/"}) as handler:
+        env = {**SETTINGS, "IDENTITY_HEADER": CANARY, "IDENTITY_ENDPOINT": "http://127.0.0.1:1/"}
+        with self.started(env=env) as handler:
             for process in Roles(handler.pid).all():
                 self.assertEqual((process.folder / "environ").read_bytes().strip(b"\0"), b"")
 
@@ -135,7 +137,7 @@ class Environment(TestCase):
             self.assertEqual(handler.request(ask("reply")).status, 200)
 
 
-class Development(TestCase):
+class Weaknesses(TestCase):
     def write(self, text):
         path = self.temporary_folder() / "development.json"
         path.write_text(text, "utf-8")
@@ -146,6 +148,16 @@ class Development(TestCase):
         with self.started(env={"AZFN_DEVELOPMENT": path, "WEBSITE_SITE_NAME": "orders"}) as handler:
             line = handler.wait_for_line("sys_monitor_disabled:development")
             self.assertEqual((line.level, json.loads(line.text)["appid"]), ("Warning", "orders"))
+
+    def test_memory_that_may_not_be_locked_is_told(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+
+        options = {**PLAIN, "preexec_fn": limit}
+        if probe.IS_ROOT:  # whom no limit of this kind binds
+            options.update(user=61803, group=61803, extra_groups=[])
+        with self.probe_app(env={}, handler_options=options) as handler:
+            self.assertEqual(handler.wait_for_line("sys_monitor_disabled:memory_lock").level, "Warning")
 
     def test_without_it_nothing_is_said(self):
         with self.started(env={}) as handler:

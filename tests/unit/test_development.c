@@ -51,7 +51,8 @@ static void the_file_says_where_the_stand_ins_are(void **state)
     (void)state;
     enum azfn_error error =
         read_text("{\"certificateAuthority\":\"" PEM "\",\"vaultSuffix\":\".vault.localhost:8443\",\"destinations\":"
-                  "{\"orders-queue\":\"https://127.0.0.1:10001/devstoreaccount1/orders/\",\"b\":\"https://localhost\"}}");
+                  "{\"orders-queue\":\"https://127.0.0.1:10001/devstoreaccount1/orders/\",\"b\":"
+                  "\"https://localhost\"}}");
     assert_int_equal(error, AZFN_OK);
     assert_true(development.is_on);
     assert_true(azfn_span_equals(development.certificate_authority,
@@ -132,8 +133,8 @@ static void only_a_file_of_bounded_length_is_read(void **state)
     char fifo[80];
     snprintf(fifo, sizeof(fifo), "%s.fifo", path);
     assert_int_equal(azfn__development_read(&development, &arena, "/nowhere/\x1b[31m", &fault), AZFN_ERROR_SYSTEM);
-    assert_string_equal(fault.message, "AZFN_DEVELOPMENT: /nowhere/?[31m: expected a file that can be read: No such file "
-                                       "or directory");
+    assert_string_equal(fault.message, "AZFN_DEVELOPMENT: /nowhere/?[31m: expected a file that can be read: No such "
+                                       "file or directory");
     assert_int_equal(mkfifo(fifo, 0600), 0);
     assert_int_equal(azfn__development_read(&development, &arena, fifo, &fault), AZFN_ERROR_SYSTEM);
     assert_non_null(strstr(fault.message, "expected a regular file, found something else"));

@@ -56,7 +56,8 @@ static void values_give_secrets_away(void **state)
         {"Orders", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln", OWN},
         {"Orders", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln", OWN},
         {"Orders", "-----BEGIN PRIVATE KEY-----\nx", OWN},
-        {"Orders", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n-----BEGIN RSA PRIVATE KEY-----\nx", OWN},
+        {"Orders", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n-----BEGIN RSA PRIVATE KEY-----\nx",
+         OWN},
         {"Orders", STORAGE_KEY, OWN},
         {"Orders", " " STORAGE_KEY " ", OWN},
         {"Orders", "postgres://a:x@host/db", OWN},
@@ -194,7 +195,8 @@ static void a_report_has_names_and_no_values(void **state)
                                           NULL};
     struct azfn__environment_report report;
     azfn__environment_report_make(&report, entries);
-    assert_string_equal(azfn__environment_names_text(&report.own), "DB_PASSWORD, APPSETTING_LONE_PASSWORD, A?B_PASSWORD");
+    assert_string_equal(azfn__environment_names_text(&report.own),
+                        "DB_PASSWORD, APPSETTING_LONE_PASSWORD, A?B_PASSWORD");
     assert_string_equal(azfn__environment_names_text(&report.platform), "IDENTITY_HEADER, AzureWebJobsStorage");
     azfn__environment_report_make(&report, &entries[10]);
     assert_string_equal(azfn__environment_names_text(&report.own), "");
