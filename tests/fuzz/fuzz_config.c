@@ -35,10 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {AZFN__SPAN("order/function.json"),
          AZFN__SPAN("{\"bindings\":[{\"type\":\"queueTrigger\",\"name\":\"msg\"}]}")},
         {AZFN__SPAN("azfn.json"), azfn__span(data, size)},
+        {AZFN__SPAN(AZFN__CONFIG_SETTINGS), AZFN__SPAN("ORDER_REGION=west\nA=\n")},
     };
     struct azfn__config *config;
     struct azfn__config_fault fault;
-    enum azfn_error error = azfn__config_new(files, 4, functions, 2, &config, &fault);
+    enum azfn_error error = azfn__config_new(files, 5, functions, 2, &config, &fault);
     check_message(&fault);
     if ((error == AZFN_OK) != (config != NULL) || (error == AZFN_OK) != (fault.message[0] == '\0')) {
         abort();

@@ -26,6 +26,24 @@ def setting(name, path="/api/Ask"):
     return ask(f"setting={name} reply", path=path)
 
 
+def mappings_with(process, wanted):
+    """The flags of each mapping of the process that holds wanted."""
+    found, holds = [], False
+    with open(process.folder / "mem", "rb", 0) as memory:
+        for line in (process.folder / "smaps").read_text().splitlines():
+            first = line.split()[0]
+            if first == "VmFlags:" and holds:
+                found.append(line.split()[1:])
+            elif not first.endswith(":"):
+                start, end = (int(part, 16) for part in first.split("-"))
+                try:
+                    memory.seek(start)
+                    holds = wanted in memory.read(end - start)
+                except (OSError, ValueError, OverflowError):
+                    holds = False
+    return found
+
+
 class TestCase(probe.TestCase):
     def started(self, *, env, policy=None):
         return self.probe_app(env=env, policy=policy or POLICY, handler_options=PLAIN)
@@ -81,6 +99,7 @@ class Settings(TestCase):
             handler.wait_for_line("exit code 7")
             self.assertEqual(handler.request(setting("ORDER_TABLE")).body, b"[orders]")
 
+    @unittest.skipUnless(probe.IS_ROOT, "needs root")
     def test_nothing_of_the_environment_is_left(self):
         env = {**SETTINGS, "IDENTITY_HEADER": CANARY, "IDENTITY_ENDPOINT": "http://127.0.0.1:1/"}
         with self.started(env=env) as handler:
@@ -119,6 +138,15 @@ class Environment(TestCase):
             self.assertEqual(set(own["description"].rsplit(": ", 1)[1].split(", ")), {"PARTNER_PASSWORD", "Orders"})
             self.assertEqual(set(platform["description"].rsplit(": ", 1)[1].split(", ")), set(self.PLATFORM))
             self.assert_no_canary(handler)
+
+    def test_the_one_secret_that_is_kept_lies_in_the_brokers_locked_memory(self):
+        if not probe.IS_ROOT or probe.IS_SANITIZED:
+            self.skipTest("needs root, and memory without a sanitizer's copies")
+        with self.started(env={"IDENTITY_HEADER": CANARY, "IDENTITY_ENDPOINT": "http://127.0.0.1:1/"}) as handler:
+            roles = Roles(handler.pid)
+            self.assertEqual([mappings_with(process, CANARY.encode()) for process in roles.all()[1:]], [[], []])
+            [flags] = mappings_with(roles.broker, CANARY.encode())
+            self.assertLessEqual({"dd", "dc", "lo"}, set(flags))
 
     def test_without_secrets_nothing_is_said(self):
         with self.started(env={"ORDER_REGION": "west", "AzureWebJobsStorage__accountName": "a"}) as handler:
