@@ -1,7 +1,8 @@
 /* broker/development.h
  * The local development switch: a file, named by the environment variable AZFN_DEVELOPMENT, that says where the
  * stand-ins for Key Vault and for destinations are and which certificate authority they have. azfn-local writes it.
- * Refused where the platform is recognised; an event at each start. */
+ * Refused where the platform is recognised; an event at each start. Leads to this machine only: localhost, *.localhost
+ * and 127.x.x.x. */
 #ifndef AZFN_BROKER_DEVELOPMENT_H
 #define AZFN_BROKER_DEVELOPMENT_H
 
