@@ -30,7 +30,8 @@ typedef void azfn__on_fetched_fn(const struct azfn__fetch_result *result, void *
 
 /* Where credentials come from. Embedded in what implements it. */
 struct azfn__credential_source {
-    /* One try. Calls on_fetched exactly once, on a later turn, unless it returns an error. */
+    /* One try. Calls on_fetched exactly once, perhaps before it returns, unless it returns an error. What is under
+     * way when a source is destroyed ends with AZFN_ERROR_UNAVAILABLE. */
     enum azfn_error (*fetch)(struct azfn__credential_source *source, struct azfn_span key,
                              azfn__on_fetched_fn *on_fetched, void *user_data);
 };
@@ -53,9 +54,11 @@ struct azfn__credential_cache_options {
     struct azfn__log_sink *log;                 /* Required. */
     struct azfn__credential_source *source;     /* Required. */
     struct azfn__credential_events events;      /* Required. */
-    bool refreshes_at_half_life;                /* of expires_at_ms; otherwise after refresh_ms */
-    uint64_t refresh_ms;                        /* Optional; 0 means 1 h. */
-    uint64_t stale_limit_ms;                    /* How long a value outlives its refresh time, never its expiry. */
+    /* Tokens: fetched again after half of their life, and used until they expire, whatever the source says. Otherwise
+     * after refresh_ms, and one that is "not found" or "forbidden" then is not used any more: somebody meant it. */
+    bool refreshes_at_half_life;
+    uint64_t refresh_ms; /* Optional; 0 means 1 h. A credential that nobody asks for in 24 times that is forgotten. */
+    uint64_t stale_limit_ms;                    /* Secrets: how long one outlives its refresh time, never its expiry. */
     uint32_t negative_ms;                       /* Optional; 0 means 10 s. How long "not found" and "forbidden" are kept. */
     uint64_t (*now_ms)(void);                   /* Optional; NULL is the wall clock. Milliseconds since the epoch. */
 };
@@ -63,7 +66,8 @@ struct azfn__credential_cache_options {
 /* Errors: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */
 AZFN_MUST_USE enum azfn_error azfn__credential_cache_new(const struct azfn__credential_cache_options *options,
                                                          struct azfn__credential_cache **out_cache);
-/* Those who wait are not called any more; handles close on later turns. NULL is fine. */
+/* Those who wait are not called any more; handles close on later turns. The source is destroyed after it. NULL is
+ * fine. */
 void azfn__credential_cache_destroy(struct azfn__credential_cache *cache);
 
 /* What is there and may be used now; NULL otherwise. Valid until the next turn of the loop. Starts the refresh that is
@@ -81,7 +85,10 @@ void azfn__credential_cache_cancel(struct azfn__credential_wait *wait);
 
 /* Fetches it soon although nobody asks yet. */
 void azfn__credential_cache_preload(struct azfn__credential_cache *cache, struct azfn_span key);
-/* Somebody found out that the value of that version is not accepted any more: the next one to ask has it fetched. */
+/* Somebody found out that the value of that version is not accepted any more: the next one to ask has it fetched. Does
+ * nothing when it was fetched less than 10 s ago; where it can't be fetched, the old one is given out again. */
 void azfn__credential_cache_reject(struct azfn__credential_cache *cache, struct azfn_span key);
+/* Does what is due: its timer calls it, and tests whose now_ms is a clock of their own. */
+void azfn__credential_cache_look(struct azfn__credential_cache *cache);
 
 #endif

@@ -22,13 +22,15 @@ struct azfn__identity_options {
     struct azfn__secret *endpoint_header; /* IDENTITY_HEADER; stays the caller's, outlives the identity. May be NULL. */
     enum azfn__identity_kind kind;
     struct azfn_span id; /* of the user-assigned one; copied */
+    uint64_t (*now_ms)(void); /* Optional; NULL is the wall clock. */
 };
 
 /* *out_reason says what is wrong with an endpoint that can't be used: static text, *out_identity is made all the
- * same and fails each fetch with it. Errors: AZFN_ERROR_NO_MEMORY. */
+ * same and fails each fetch with it; NULL: nothing. Errors: AZFN_ERROR_NO_MEMORY. */
 AZFN_MUST_USE enum azfn_error azfn__identity_new(const struct azfn__identity_options *options,
                                                  struct azfn__credential_source **out_identity,
                                                  const char **out_reason);
+/* After the cache in front of it. NULL is fine. */
 void azfn__identity_destroy(struct azfn__credential_source *identity);
 
 #endif

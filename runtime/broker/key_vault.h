@@ -24,6 +24,7 @@ struct azfn__key_vault_options {
 AZFN_MUST_USE enum azfn_error azfn__key_vault_new(const struct azfn__key_vault_options *options,
                                                   struct azfn__credential_source **out_vault,
                                                   struct azfn__config_fault *out_fault);
+/* After the cache in front of it, before that of the tokens. NULL is fine. */
 void azfn__key_vault_destroy(struct azfn__credential_source *vault);
 
 #endif
