@@ -186,7 +186,8 @@ static bool is_scope_of(struct azfn_span value, struct azfn_span audience)
 {
     const struct azfn_span end = AZFN__SPAN("/.default");
     size_t length = value.length > end.length ? value.length - end.length : 0;
-    return azfn__span_equal(azfn__span_from(value, length), end) && is_audience(azfn__span(value.data, length), audience);
+    return azfn__span_equal(azfn__span_from(value, length), end) &&
+           is_audience(azfn__span(value.data, length), audience);
 }
 
 enum azfn__vault_challenge azfn__key_vault_challenge_check(struct azfn_span challenge, struct azfn_span audience)
