@@ -313,9 +313,10 @@ void azfn__identity_destroy(struct azfn__credential_source *source)
     if (!identity) {
         return;
     }
-    while (identity->fetches) {
-        azfn__https_exchange_cancel(identity->fetches->exchange);
-        finish_with(identity->fetches, AZFN_ERROR_UNAVAILABLE, "the program ends");
+    for (struct fetch *fetch = identity->fetches, *next; fetch; fetch = next) {
+        next = fetch->next;
+        azfn__https_exchange_cancel(fetch->exchange);
+        finish_with(fetch, AZFN_ERROR_UNAVAILABLE, "the program ends");
     }
     azfn__buffer_clean_up(&identity->endpoint);
     azfn__buffer_clean_up(&identity->selector);

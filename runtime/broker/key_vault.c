@@ -297,10 +297,11 @@ void azfn__key_vault_destroy(struct azfn__credential_source *source)
     if (!vault) {
         return;
     }
-    while (vault->fetches) {
-        azfn__https_exchange_cancel(vault->fetches->exchange);
-        azfn__credential_cache_cancel(vault->fetches->wait);
-        finish_with(vault->fetches, AZFN_ERROR_UNAVAILABLE, "the program ends");
+    for (struct fetch *fetch = vault->fetches, *next; fetch; fetch = next) {
+        next = fetch->next;
+        azfn__https_exchange_cancel(fetch->exchange);
+        azfn__credential_cache_cancel(fetch->wait);
+        finish_with(fetch, AZFN_ERROR_UNAVAILABLE, "the program ends");
     }
     azfn__arena_clean_up(&vault->arena);
     free(vault->secrets);

@@ -111,12 +111,12 @@ static void succeed_until(struct fixture *fixture, const char *value, const char
     answer(fixture, &result);
 }
 
-static void succeed(struct fixture *fixture, const char *value, const char *version)
+static inline void succeed(struct fixture *fixture, const char *value, const char *version)
 {
     succeed_until(fixture, value, version, NEVER);
 }
 
-static void fail_after(struct fixture *fixture, enum azfn_error error, uint32_t retry_after_ms)
+static inline void fail_after(struct fixture *fixture, enum azfn_error error, uint32_t retry_after_ms)
 {
     const struct azfn__fetch_result result = {
         .error = error, .retry_after_ms = retry_after_ms, .reason = "the test says so"};
@@ -186,7 +186,7 @@ static void require_peek(struct fixture *fixture, const char *value)
 }
 
 /* A first fetch that works. */
-static void fill_until(struct fixture *fixture, const char *value, const char *version, uint64_t expires_at_ms)
+static inline void fill_until(struct fixture *fixture, const char *value, const char *version, uint64_t expires_at_ms)
 {
     struct outcome outcome;
     ask(fixture, &outcome);
@@ -195,21 +195,9 @@ static void fill_until(struct fixture *fixture, const char *value, const char *v
     require_outcome(&outcome, AZFN_OK, value);
 }
 
-static void fill(struct fixture *fixture, const char *value, const char *version)
+static inline void fill(struct fixture *fixture, const char *value, const char *version)
 {
     fill_until(fixture, value, version, NEVER);
-}
-
-/* The tries that follow each other soon all fail; the clock stands behind the last one. */
-static void fail_all_tries(struct fixture *fixture, enum azfn_error error)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(fixture->pending_count, 1);
-        fail_with(fixture, error);
-        if (i < 3) {
-            pass(fixture, 4000);
-        }
-    }
 }
 
 #endif

@@ -149,13 +149,13 @@ static void answer_https_bytes(unsigned status, const char *headers, struct azfn
     free(request);
 }
 
-static void answer_https(unsigned status, const char *headers, const char *body)
+static inline void answer_https(unsigned status, const char *headers, const char *body)
 {
     answer_https_bytes(status, headers, azfn_span_of(body));
 }
 
 /* Broken off, perhaps in the middle of an answer with status 200. */
-static void fail_https(enum azfn_error error, const char *reason, const char *body)
+static inline void fail_https(enum azfn_error error, const char *reason, const char *body)
 {
     struct azfn__https_request *request = take_oldest();
     if (body) {

@@ -183,12 +183,14 @@ static void an_endpoint_elsewhere_is_not_asked(void **state)
     (void)state;
     struct fixture fixture;
     static const char *const cases[] = {
-        "https://127.0.0.1/t",    "http://example.org/t",     "http://127.0.0.1.example.org/t", "http://localhost.example.org/t",
-        "http://1270.0.0.1/t",    "http://127.0.0.1:0/t",     "http://127.0.0.1:65536/t",       "http://127.0.0.1:80",
-        "http://10.0.0.1/t",      "http://169.255.0.1/t",     "http://127.0.0.1@example.org/t", "http://127.0.0.1/t?a=b",
-        "http://127.0.0.1/t#a",   "http://127.0.0.1/t\r\nX:", "http://127.0.1/t",               "ftp://127.0.0.1/t",
-        "http://127.0.0.256/t",   "http://",                  "http://127.0.0.1:/t",            "http://127.0.0.1/\xc3\xa4",
-        "http://[::1].x.org/t",   "http://127.0.0.1:8x/t",    "http:/127.0.0.1/t",              " http://127.0.0.1/t",
+        "https://127.0.0.1/t",            "http://example.org/t",           "http://127.0.0.1.example.org/t",
+        "http://localhost.example.org/t", "http://1270.0.0.1/t",            "http://127.0.0.1:0/t",
+        "http://127.0.0.1:65536/t",       "http://127.0.0.1:80",            "http://10.0.0.1/t",
+        "http://169.255.0.1/t",           "http://127.0.0.1@example.org/t", "http://127.0.0.1/t?a=b",
+        "http://127.0.0.1/t#a",           "http://127.0.0.1/t\r\nX:",       "http://127.0.1/t",
+        "ftp://127.0.0.1/t",              "http://127.0.0.256/t",           "http://",
+        "http://127.0.0.1:/t",            "http://127.0.0.1/\xc3\xa4",      "http://[::1].x.org/t",
+        "http://127.0.0.1:8x/t",          "http:/127.0.0.1/t",              " http://127.0.0.1/t",
     };
     set_up(&fixture);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -283,7 +285,8 @@ static void a_token_has_a_size(void **state)
     set_up(&fixture);
     make(&fixture);
     for (size_t size = AZFN__TOKEN_MAX_BYTES; size <= AZFN__TOKEN_MAX_BYTES + 1; size++) {
-        int start = snprintf(body, sizeof(body), "{\"expires_on\":1700003600,\"token_type\":\"Bearer\",\"access_token\":\"");
+        int start = snprintf(body, sizeof(body), "%s",
+                             "{\"expires_on\":1700003600,\"token_type\":\"Bearer\",\"access_token\":\"");
         memset(body + start, 'a', size);
         memcpy(body + start + size, "\"}", 3);
         fetch(&fixture);
@@ -312,7 +315,8 @@ static void each_status_has_its_error_and_no_text_of_the_server(void **state)
         uint32_t retry_after_ms;
         const char *reason;
     } cases[] = {
-        {500, "x-ms-request-id: abc-1\r\x01\n", AZFN_ERROR_UNAVAILABLE, 0, "answered 500: not available at the moment (request abc-1)"},
+        {500, "x-ms-request-id: abc-1\r\x01\n", AZFN_ERROR_UNAVAILABLE, 0,
+         "answered 500: not available at the moment (request abc-1)"},
         {503, "Retry-After: 7\n", AZFN_ERROR_UNAVAILABLE, 7000, "answered 503"},
         {429, "retry-after: 120\n", AZFN_ERROR_UNAVAILABLE, 120000, "answered 429"},
         {429, "x-ms-retry-after-ms: 250\n", AZFN_ERROR_UNAVAILABLE, 250, "answered 429"},
@@ -329,7 +333,8 @@ static void each_status_has_its_error_and_no_text_of_the_server(void **state)
         {302, "Location: http://127.0.0.1/\n", AZFN_ERROR_UNAVAILABLE, 0, "a redirect, which is not followed"},
         {204, "", AZFN_ERROR_UNAVAILABLE, 0, "answered 204"},
     };
-    static const char *const bodies[] = {"{\"statusCode\":1,\"message\":\"hush\"}", "{\"ExceptionMessage\":\"hush\"}", "hush"};
+    static const char *const bodies[] = {"{\"statusCode\":1,\"message\":\"hush\"}",
+                                         "{\"ExceptionMessage\":\"hush\"}", "hush"};
     struct fixture fixture;
     set_up(&fixture);
     make(&fixture);
