@@ -19,6 +19,7 @@ struct azfn__destinations_options {
     struct azfn__https_client *https;
     struct azfn__credential_cache *tokens;
     struct azfn__credential_cache *secrets;
+    struct azfn__secret_slab *slab; /* for the values of headers while requests are in flight */
     struct azfn__policy *policy;
     struct azfn__log_sink *log;
     const struct azfn__config *config;
@@ -26,7 +27,8 @@ struct azfn__destinations_options {
     const struct azfn__development *development;
 };
 
-/* AZFN_ERROR_INVALID_ARGUMENT: a URL is wrong once its settings are in it; *out_fault says which. */
+/* AZFN_ERROR_INVALID_ARGUMENT: a URL is wrong once its settings are in it; *out_fault says which. Also:
+ * AZFN_ERROR_NO_MEMORY. */
 AZFN_MUST_USE enum azfn_error azfn__destinations_new(const struct azfn__destinations_options *options,
                                                      struct azfn__destinations **out_destinations,
                                                      struct azfn__config_fault *out_fault);
@@ -63,8 +65,9 @@ struct azfn__destination_request_options {
     void *user_data;
 };
 
-/* Errors: AZFN_ERROR_FORBIDDEN (path, method, header or size is not what the destination allows; recorded),
- * AZFN_ERROR_NO_MEMORY. */
+/* The use is recorded here. Errors: AZFN_ERROR_FORBIDDEN (path, method, header or size is not what the destination
+ * allows; recorded; or the credential is no value for a header), AZFN_ERROR_LIMIT (too many are in flight),
+ * AZFN_ERROR_UNAVAILABLE, AZFN_ERROR_NO_MEMORY. */
 AZFN_MUST_USE enum azfn_error azfn__destination_request_start(struct azfn__destinations *destinations,
                                                               const struct azfn__destination_request_options *options,
                                                               struct azfn__destination_request **out_request);
