@@ -107,10 +107,9 @@ void azfn__destination_tell(struct azfn__destinations *destinations, struct azfn
 /* destination_credential.c */
 
 /* Errors: AZFN_ERROR_FORBIDDEN (no value for a header), AZFN_ERROR_LIMIT (no slot is free), AZFN_ERROR_NO_MEMORY. */
-AZFN_MUST_USE enum azfn_error azfn__destination_credential_acquire(struct azfn__destinations *destinations,
-                                                                   struct azfn__destination_target *target,
-                                                                   struct azfn_span value,
-                                                                   struct azfn__destination_credential **out_credential);
+AZFN_MUST_USE enum azfn_error
+azfn__destination_credential_acquire(struct azfn__destinations *destinations, struct azfn__destination_target *target,
+                                     struct azfn_span value, struct azfn__destination_credential **out_credential);
 /* NULL is fine. */
 void azfn__destination_credential_release(struct azfn__destination_target *target,
                                           struct azfn__destination_credential *credential);

@@ -197,14 +197,15 @@ static bool is_one_of(struct azfn_span name, const char *const *known, size_t co
 
 static const char *check_name(struct azfn_span name)
 {
-    static const char *const CONNECTION[] = {"connection", "content-length", "expect",  "host",
-                                             "http2-settings", "keep-alive", "te",      "trailer",
-                                             "transfer-encoding", "upgrade"};
+    static const char *const CONNECTION[] = {"connection", "content-length", "expect", "host", "http2-settings",
+                                             "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"};
     static const char *const CREDENTIALS[] = {"authorization", "cookie", "cookie2", "x-identity-header"};
-    static const char *const CREDENTIAL_PREFIXES[] = {"proxy-", "x-ms-authorization-", "x-ms-copy-source-authorization"};
+    static const char *const CREDENTIAL_PREFIXES[] = {"proxy-", "x-ms-authorization-",
+                                                      "x-ms-copy-source-authorization"};
     /* they name another host, path, method or client than the request, to whoever believes them: past the
      * destination's methods and prefix */
-    static const char *const ROUTING[] = {"forwarded", "via", "x-http-method", "x-host", "x-method-override", "x-real-ip"};
+    static const char *const ROUTING[] = {"forwarded", "via",       "x-host",
+                                          "x-http-method", "x-real-ip", "x-method-override"};
     static const char *const ROUTING_PREFIXES[] = {"x-forwarded-", "x-http-method-", "x-original-", "x-rewrite-"};
 
     if (IS_ONE_OF(name, CONNECTION, false)) {

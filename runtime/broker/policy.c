@@ -112,12 +112,12 @@ static void tell(const struct azfn__policy *policy, enum azfn_log_level level, c
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    size_t used = length > 0 ? (size_t)length : 0;
+    size_t used = length < 0 ? 0 : (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1;
     azfn__log_sink_write(policy->log,
                          (struct azfn__log_entry){.level = level,
                                                   .origin = AZFN__ORIGIN_BROKER,
                                                   .event = azfn_span_of(event),
-                                                  .description = azfn__span(text, used < sizeof(text) ? used : sizeof(text) - 1),
+                                                  .description = azfn__span(text, used),
                                                   .function = asker->function,
                                                   .invocation_id = asker->invocation_id});
 }

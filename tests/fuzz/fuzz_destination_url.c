@@ -10,7 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int hex_of(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    static const char DIGITS[] = "0123456789abcdefABCDEF";
+    const char *digit = c ? strchr(DIGITS, c) : NULL;
+    int value = digit ? (int)(digit - DIGITS) : -1;
+    return value < 16 ? value : value - 6;
 }
 
 /* Once, and leaves alone what is malformed. */

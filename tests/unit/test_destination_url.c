@@ -86,7 +86,8 @@ static void a_path_that_could_lead_elsewhere_is_refused(void **state)
     static const char *const PATHS[] = {
         /* segments of dots */
         "..", ".", "../", "./", "../x", "./x", "x/..", "x/.", "x/../y", "x/./y", "x/../../y", "...", "x/..../y",
-        "..;", "..;/x", "x/..;v=1/y", ".;x/y", "..%3b/x", "..%253b/x", "x/..%20/y", "..%20", "x/.%20./y", "%20", "x/%20/y",
+        "..;", "..;/x", "x/..;v=1/y", ".;x/y", "..%3b/x", "..%253b/x", "x/..%20/y", "..%20", "x/.%20./y", "%20",
+        "x/%20/y",
         "x/..?y", "..?", ".?a=b",
         /* encoded, once and more often */
         "%2e", "%2e%2e/x", "%2E%2E/x", ".%2e/x", "x/%2e%2e", "a%2eb", "x%2fy", "x%2Fy", "..%2f", "%2f", "x%5cy", "%5C",
@@ -164,7 +165,8 @@ static void headers_that_are_not_the_functions_business_are_refused(void **state
         /* the same to some servers */
         "Content_Length", "X_Forwarded_For", "transfer_encoding", "Proxy_Authorization",
         /* no names */
-        "", " ", "a b", "a:", ":authority", "a\r\nb", "a\r", "a\n", "caf\xc3\xa9", "a(b)", "a\"", "a/b", "a=b", "a{", "\x01",
+        "", " ", "a b", "a:", ":authority", "a\r\nb", "a\r", "a\n", "caf\xc3\xa9", "a(b)", "a\"", "a/b", "a=b", "a{",
+        "\x01",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
