@@ -51,7 +51,7 @@ static void a_credential_in_a_body_cuts_it_off(void **state)
     static const char *const BODIES[] = {
         TOKEN, "x" TOKEN, TOKEN "x", "{\"headers\": {\"Authorization\": \"Bearer " TOKEN "\"}}",
         "first-token-of-first-token-of-the-app" TOKEN, "ffffff" TOKEN "ffffff",
-        "first-token-of-the-app-012345678" TOKEN};
+        "first-token-of-the-app-012345678" TOKEN, "first-token-o" TOKEN};
     (void)state;
     struct fixture fixture;
     set_up(&fixture);

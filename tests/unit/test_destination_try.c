@@ -186,6 +186,21 @@ static void a_token_that_somebody_else_had_replaced_is_used(void **state)
     clean_up(&fixture);
 }
 
+static void a_token_is_replaced_once_however_many_there_are(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    fixture.tokens.next = NEW_TOKEN;
+    start(&fixture, QUEUE, "GET", "x");
+    answer(&fixture, 401);
+    set_credential(&fixture.tokens, TOKEN);
+    answer(&fixture, 401);
+    assert_int_equal(fixture.https.started, 2);
+    assert_int_equal(fixture.status, 401);
+    clean_up(&fixture);
+}
+
 static void a_refused_key_is_the_functions_answer(void **state)
 {
     (void)state;
@@ -334,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_server_says_when_to_come_again),
         cmocka_unit_test(a_refused_token_is_replaced_once),
         cmocka_unit_test(a_token_that_somebody_else_had_replaced_is_used),
+        cmocka_unit_test(a_token_is_replaced_once_however_many_there_are),
         cmocka_unit_test(a_refused_key_is_the_functions_answer),
         cmocka_unit_test(a_small_body_is_sent_again_and_needs_no_credit),
         cmocka_unit_test(a_large_body_goes_through_a_window),
