@@ -20,8 +20,9 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "tools" / "azfn-local"))
 
-from azfn_local.app import App  # noqa: E402
+from azfn_local.app import App, AppError  # noqa: E402,F401
 from azfn_local.handler_process import Handler, HandlerError  # noqa: E402,F401
+from azfn_local.stand_ins import StandIns  # noqa: E402
 from azfn_local.wire import read_response  # noqa: E402
 
 CAPTURES = HERE.parent / "captures"
@@ -206,6 +207,14 @@ class TestCase(unittest.TestCase):
         app = write_app(self.temporary_folder() / "app", PROBE_APP / "probe_handler",
                         functions or probe_functions(), **options)
         return self.handler(app, env=env, **(handler_options or {}))
+
+    def stand_ins(self, policy=None, **options):
+        """Managed identity, Key Vault and destinations for an app with this azfn.json: .env is for the handler,
+        .identity, .vault, .queue and .partners[name] are told to fail and tell what they saw. Options: see StandIns."""
+        # no setting of the machine that runs the tests, unless it is given
+        stand_ins = StandIns(policy, **{"settings": {}, **options})
+        self.addCleanup(stand_ins.close)
+        return stand_ins
 
     def connect(self, handler):
         connection = socket.create_connection(("127.0.0.1", handler.port), timeout=20)

@@ -1,4 +1,4 @@
-"""The command line: start, invoke, demo."""
+"""The command line: start, invoke, demo, identity."""
 
 import argparse
 import json
@@ -7,15 +7,19 @@ import pathlib
 import shlex
 import signal
 import sys
+import textwrap
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 
 from .app import App, AppError
-from .gateway import ERROR_HEADER, WAIT_HEADER, Gateway, sample_request
+from .certificates import CertificateError
+from .gateway import ERROR_HEADER, WAIT_HEADER, Gateway
 from .handler_process import Handler, HandlerError
 from .host import Host
+from .sample import sample_request
+from .stand_in_options import OptionError, add_stand_in_options, failure_help, open_stand_ins
 
 _COLOURS = {"Error": "31", "Warning": "33", "good": "32", "dim": "2", "bold": "1"}
 _PROGRAM = "azfn-local"
@@ -49,6 +53,9 @@ class Printer:
     def host_line(self, level, text):
         self.line(f"[host {level}] {text}", level if level != "Information" else "dim")
 
+    def note(self, text):
+        self.line(text, "dim")
+
     def event(self, text):
         self.line(f"[host Information] {text}", "dim")
 
@@ -58,7 +65,7 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (AppError, HandlerError, OSError) as error:
+    except (AppError, CertificateError, HandlerError, OptionError, OSError) as error:
         print(f"{_PROGRAM}: {error}", file=sys.stderr)
         return 1
 
@@ -92,8 +99,19 @@ def _parser():
     demo.add_argument("--port", type=int, default=0, help="where to listen on 127.0.0.1 (0: a free one)")
     demo.set_defaults(run=_demo)
 
-    for command in (start, demo):
+    identity = commands.add_parser("identity", help="managed identity and Key Vault alone, for Core Tools",
+                                   description="Stands in for the managed identity, for Key Vault and for the "
+                                   "destinations of azfn.json, without starting the app, until Ctrl-C. Prints what "
+                                   "local.settings.json needs on standard output, all else on standard error.")
+    identity.set_defaults(run=_identity)
+
+    for command in (start, demo, identity):
         command.add_argument("--app-root", default=".", metavar="DIR", help="the folder with host.json (.)")
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.description = textwrap.fill(command.description, 78)
+        command.epilog = failure_help()
+        add_stand_in_options(command, is_optional=command is not identity)
+    for command in (start, demo):
         command.add_argument("--framing", choices=("chunked", "length"), default="chunked",
                              help="how envelopes are sent: chunked as in the cloud, length as under func start")
     return parser
@@ -110,15 +128,20 @@ def _start(options):
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    handler = Handler(app, env=_environment(options.framing), on_line=printer.handler_line,
-                      on_event=printer.event)
-    host = Host(app, handler, options.framing, printer.host_line)
     for warning in app.warnings:
         printer.host_line("Warning", warning)
-    with Gateway(host, options.port) as gateway:
+    with open_stand_ins(options, app.root, printer.note) as stand_ins:
+        return _serve(app, options, printer, stand_ins, stop)
+
+
+def _serve(app, options, printer, stand_ins, stop):
+    handler = Handler(app, env={**_environment(options.framing), **stand_ins.env}, on_line=printer.handler_line,
+                      on_event=printer.event)
+    host = Host(app, handler, options.framing, printer.host_line)
+    with Gateway(host, options.port, secret_of=stand_ins.secret) as gateway:
         try:
             handler.start(wait=False)
-            threading.Thread(target=_print_functions, args=(app, handler, gateway, printer), daemon=True).start()
+            threading.Thread(target=_print_functions, args=(handler, gateway, printer, stand_ins), daemon=True).start()
             # handler.stopped and stop are two events; whichever comes first ends this
             threading.Thread(target=lambda: (handler.stopped.wait(), stop.set()), daemon=True).start()
             stop.wait()
@@ -131,7 +154,8 @@ def _start(options):
     return 0
 
 
-def _print_functions(app, handler, gateway, printer):
+def _print_functions(handler, gateway, printer, stand_ins):
+    app = handler.app
     try:
         handler.wait_ready()
     except HandlerError:
@@ -139,11 +163,11 @@ def _print_functions(app, handler, gateway, printer):
     printer.line(f"Serving {app.root} at {gateway.url} (Ctrl-C ends). Try:", "bold")
     for function in app.functions:
         printer.line(f"# {function.name} ({function.trigger.type})", "dim")
-        printer.line(try_command(function, gateway.url))
+        printer.line(try_command(function, gateway.url, stand_ins.secret))
 
 
-def try_command(function, url):
-    """A line for the shell that tries the function."""
+def try_command(function, url, secret_of=None):
+    """A line for the shell that tries the function. secret_of: see sample.py."""
     sample = function.sample
     path = function.folder / "sample.dat" if function.folder else None
     if not function.is_http:
@@ -158,15 +182,13 @@ def try_command(function, url):
         if url != "http://127.0.0.1:7071":
             words.append(f"--url {url}")
         return " ".join(words)
-    method, headers = sample_request(function, sample or b"")
-    words = ["curl -i"]
+    method, headers = sample_request(function, sample or b"", secret_of)
+    words = ["curl -I" if method == "HEAD" else "curl -i"]
+    words += [f"-H {shlex.quote(name + ': ' + value)}" for name, value in headers]
     if sample and method != "GET":
-        words += [f"-H {shlex.quote(name + ': ' + value)}" for name, value in headers]
         words.append(f"--data-binary {shlex.quote('@' + str(path))}")
         words += [] if method == "POST" else [f"-X {method}"]
-    elif method == "HEAD":
-        words = ["curl -I"]
-    elif method != "GET":
+    elif method not in ("GET", "HEAD"):
         words.append(f"-X {method}")
     return " ".join(words + [shlex.quote(url + urllib.parse.quote(function.route.example(), safe="/"))])
 
@@ -236,15 +258,22 @@ def _print_text(printer, prefix, value, limit=4000):
 def _demo(options):
     printer = Printer()
     app = App.load(options.app_root)
+    with open_stand_ins(options, app.root, printer.note) as stand_ins:
+        return _try_all(app, options, printer, stand_ins)
+
+
+def _try_all(app, options, printer, stand_ins):
     is_good = True
-    handler = Handler(app, env=_environment(options.framing), on_line=printer.handler_line,
+    handler = Handler(app, env={**_environment(options.framing), **stand_ins.env}, on_line=printer.handler_line,
                       on_event=printer.event)
-    with handler, Gateway(Host(app, handler, options.framing), options.port) as gateway:
+    with handler, Gateway(Host(app, handler, options.framing), options.port, secret_of=stand_ins.secret) as gateway:
         for function in app.functions:
             printer.line()
             printer.line(f"{function.name} ({function.trigger.type})", "bold")
-            shown = _demo_http if function.is_http else _demo_other
-            is_good = shown(printer, function, gateway) and is_good
+            if function.is_http:
+                is_good = _demo_http(printer, function, gateway, stand_ins) and is_good
+            else:
+                is_good = _demo_other(printer, function, gateway) and is_good
         printer.line()
         try:
             code = handler.terminate(timeout=15)
@@ -261,9 +290,9 @@ def _demo(options):
     return 0 if is_good else 1
 
 
-def _demo_http(printer, function, gateway):
+def _demo_http(printer, function, gateway, stand_ins):
     body = function.sample or b""
-    method, headers = sample_request(function, body)
+    method, headers = sample_request(function, body, stand_ins.secret)
     path = urllib.parse.quote(function.route.example(), safe="/")
     printer.line(f"sent: {method} {path}")
     _print_text(printer, "  ", body.decode("utf-8", "replace"))
@@ -288,3 +317,15 @@ def _demo_other(printer, function, gateway):
     outcome = invoke_by_admin(gateway.url, function.name, text)
     print_outcome(printer, outcome)
     return outcome["ok"]
+
+
+def _identity(options):
+    printer = Printer(sys.stderr)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with open_stand_ins(options, pathlib.Path(options.app_root).resolve(), printer.note) as stand_ins:
+        values = {"FUNCTIONS_WORKER_RUNTIME": "custom", **stand_ins.env}
+        print(json.dumps({"IsEncrypted": False, "Values": values}, indent=2), flush=True)
+        stop.wait()
+    return 0

@@ -18,16 +18,18 @@ from . import json_text
 from .client_connection import ClientConnection, ClientGone
 from .client_request import BadRequest, ClientRequest
 from .http_head import HttpAnswer
+from .sample import sample_request
 
 WAIT_HEADER = "x-azfn-local-wait"
 ERROR_HEADER = "x-azfn-local-error"
 
 
 class Gateway:
-    """port 0 takes a free one; it is in use, and the url known, once this is made."""
+    """port 0 takes a free one; it is in use, and the url known, once this is made. secret_of: see sample.py."""
 
-    def __init__(self, host, port=7071, address="127.0.0.1"):
+    def __init__(self, host, port=7071, address="127.0.0.1", secret_of=None):
         self.host = host
+        self._secret_of = secret_of
         self._listener = socket.create_server((address, port), backlog=1024)
         self._connections = set()
         self.port = self._listener.getsockname()[1]
@@ -132,7 +134,7 @@ class Gateway:
     def _invoke_by_admin(self, function, text):
         if not function.is_http:
             return self.host.invoke(function, text)
-        method, headers = sample_request(function, text.encode())
+        method, headers = sample_request(function, text.encode(), self._secret_of)
         return self.host.invoke_http(ClientRequest.make(
             method, function.route.example(), headers, text.encode(), host=f"localhost:{self.port}"))
 
@@ -147,20 +149,6 @@ class Gateway:
 
 def _is_admin(request):
     return (request.path.lower() + "/").startswith("/admin/functions/")
-
-
-def sample_request(function, body):
-    """(method, headers) to try an HTTP function with this body; bytes() for none."""
-    allowed = function.methods or {"GET", "POST"}
-    order = ("POST", "PUT", "PATCH", "GET") if body else ("GET", "POST")
-    method = next((method for method in order if method in allowed), sorted(allowed)[0])
-    if not body:
-        return method, []
-    try:
-        json.loads(body)
-        return method, [("Content-Type", "application/json")]
-    except ValueError:
-        return method, [("Content-Type", "text/plain")]
 
 
 def report(function, outcome):
