@@ -9,6 +9,7 @@ import http.client
 import json
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -69,8 +70,9 @@ class Client:
         connection = socket.create_connection(("127.0.0.1", parts.port), timeout=timeout)
         try:
             if parts.scheme == "https":
-                connection = ssl.create_default_context(cadata=trust).wrap_socket(connection,
-                                                                                  server_hostname=parts.hostname)
+                context = ssl.create_default_context(cadata=trust)
+                context.minimum_version = ssl.TLSVersion.TLSv1_2
+                connection = context.wrap_socket(connection, server_hostname=parts.hostname)
         except BaseException:
             connection.close()
             raise
@@ -504,6 +506,18 @@ class Destinations(StandInTestCase):
         graph = self.shared.partners["graph"]
         for audience, status in [("https://graph.example", 200), ("https://storage.azure.com", 401)]:
             self.assertEqual(self.ask(graph, "GET", "/me", self.token(audience)).status, status)
+
+    @unittest.skipUnless(shutil.which("azurite-queue"), "azurite-queue is not in PATH")
+    def test_azurite_takes_the_same(self):
+        with probe.StandIns(POLICY, settings={}, azurite=True) as stand_ins:
+            path = urllib.parse.urlsplit(stand_ins.urls["orders-queue"]).path + "messages"
+            body = "<QueueMessage><MessageText>eA==</MessageText></QueueMessage>"
+            for audience, status in [("https://storage.azure.com", 201), ("https://vault.azure.net", 403)]:
+                token = stand_ins.identity.issuer.issue(audience, client_id="c", principal_id="p")
+                with Client(stand_ins.queue.url, stand_ins.authority.certificate) as client:
+                    answer = client.ask("POST", path, {"Authorization": f"Bearer {token}", "x-ms-version": "2023-11-03",
+                                                       "Content-Type": "application/xml"}, body)
+                self.assertEqual(answer.status, status, answer.body)
 
     def test_where_they_are(self):
         document = json.loads(self.shared.development_file.read_text("utf-8"))
