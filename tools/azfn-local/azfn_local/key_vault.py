@@ -9,6 +9,7 @@
 import json
 import re
 import urllib.parse
+import uuid
 
 from .http_head import HttpAnswer, standard_reason
 from .secret_store import SecretError, SecretStore
@@ -244,5 +245,6 @@ def _error(status, code, message, inner=None):
 
 def _json(status, document):
     return HttpAnswer(status, standard_reason(status), [("Content-Type", "application/json; charset=utf-8"),
-                                                        ("Cache-Control", "no-cache"), ("Pragma", "no-cache")],
+                                                        ("Cache-Control", "no-cache"), ("Pragma", "no-cache"),
+                                                        ("x-ms-request-id", str(uuid.uuid4()))],
                       json.dumps(document).encode())

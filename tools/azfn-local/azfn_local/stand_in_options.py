@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import urllib.parse
 
+from .app import AppError
 from .failures import SYNTAX, describe_kinds
 from .identity import ManagedIdentity
 from .key_vault import KeyVault
@@ -35,7 +36,7 @@ def add_stand_in_options(parser, is_optional):
                        "object with value, enabled, nbf, exp, contentType, versions "
                        f"({SECRETS_FILE} in the app's or the current folder; random values for all others)")
     group.add_argument("--destination", action="append", default=[], metavar="NAME=URL",
-                       help="where a destination is to lead, in place of a stand-in")
+                       help="where on this machine a destination is to lead, in place of a stand-in")
     group.add_argument("--azurite", action="store_true", help="Azurite for queues, where npm has installed it")
     for option in ("--identity-fail", "--vault-fail"):
         group.add_argument(option, action="append", default=[], metavar="FAILURE", help="see below")
@@ -58,8 +59,7 @@ def failure_help():
 @contextlib.contextmanager
 def open_stand_ins(options, root, say):
     """The stand-ins of the app in root while the block runs. say(line) shows what they do. OptionError, AppError."""
-    is_optional = hasattr(options, "no_stand_ins")
-    if is_optional and (options.no_stand_ins or not Policy.needs_stand_ins(Policy.read(root))):
+    if hasattr(options, "no_stand_ins") and (options.no_stand_ins or not _needs_stand_ins(root)):
         yield NoStandIns()
         return
     secrets, path = {}, _secrets_file(options, root)
@@ -74,6 +74,13 @@ def open_stand_ins(options, root, say):
         for name, url in sorted(stand_ins.urls.items()):
             say(f"[{name}] {url}")
         yield stand_ins
+
+
+def _needs_stand_ins(root):
+    try:
+        return Policy.needs_stand_ins(Policy.read(root))
+    except AppError:
+        return False  # the handler says it better, with the line
 
 
 def _secrets_file(options, root):

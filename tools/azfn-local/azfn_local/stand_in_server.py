@@ -22,6 +22,7 @@ from .failures import CONNECTION_KINDS, REQUEST_KINDS, TLS_KINDS, Failures
 from .http_head import HttpAnswer, standard_reason
 
 KEPT_REQUESTS = 20_000
+KEPT_BODY_BYTES = 1 << 20
 HANDSHAKE_TIMEOUT_S = 30
 
 
@@ -31,10 +32,10 @@ class Seen:
     method: str
     target: str
     headers: dict
-    body: bytes
+    body: bytes  # its first MiB
+    body_length: int
     description: str
     status: int | None = None
-    note: str = ""
 
     @property
     def path(self):
@@ -236,7 +237,8 @@ class StandInServer:
             answer.headers.append(("Connection", "close"))
             client.send(answer)
             return False
-        seen = Seen(request.method, request.target, request.headers, request.body, self.describe(request))
+        seen = Seen(request.method, request.target, request.headers, request.body[:KEPT_BODY_BYTES],
+                    len(request.body), self.describe(request))
         failure = self.failures.take_request(self.target(request))
         with self._changed:
             self.seen.append(seen)
@@ -288,5 +290,4 @@ class StandInServer:
     def _say(self, seen, failure):
         if self._on_request:
             why = f" (told to: {failure})" if failure else ""
-            note = f" ({seen.note})" if seen.note else ""
-            self._on_request(f"[{self.name}] {seen.description} {seen.status or 'no whole answer'}{why}{note}")
+            self._on_request(f"[{self.name}] {seen.description} {seen.status or 'no whole answer'}{why}")
