@@ -345,6 +345,13 @@ class Vault(StandInTestCase):
                 self.vault.recover()
                 self.assertEqual(self.call("GET", "/secrets/webhook-key").status, 200)
 
+    def test_connections_that_end_between_two_requests(self):
+        with Client(f"https://dev.vault.localhost:{self.vault.port}", self.shared.authority.certificate) as client:
+            self.assertEqual(client.ask("GET", "/").status, 401)
+            self.vault.close_connections()
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                client.ask("GET", "/")
+
     def test_an_endless_answer_goes_on_until_the_client_leaves(self):
         self.vault.fail("endless:1")
         with Client(f"https://dev.vault.localhost:{self.vault.port}", self.shared.authority.certificate) as client:

@@ -64,6 +64,7 @@ class StandInServer:
         self._on_request = on_request
         self._context = authority.context() if authority else None
         self._listener = None
+        self._reserved = None  # while "down": nobody else gets the port
         self._connections = set()
         self._changed = threading.Condition()
         self._released = threading.Event()
@@ -91,10 +92,9 @@ class StandInServer:
         self._closing.set()
         self._released.set()
         self._stop_listening()
-        for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                # SSLSocket's own would take the TLS layer away under the thread that reads
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        if self._reserved:
+            self._reserved.close()
+        self.close_connections()
 
     # what a stand-in does
 
@@ -124,8 +124,9 @@ class StandInServer:
     def fail(self, failure):
         """From now on, see failures.py. ValueError for a text that it does not understand."""
         failure = self.failures.add(failure)
-        if failure.kind == "down":
+        if failure.kind == "down" and self._listener:
             self._stop_listening()
+            self._reserved = self._bind()
         if failure.kind == "hold":
             self._released.clear()
 
@@ -133,7 +134,7 @@ class StandInServer:
         """No failures any more."""
         self.failures.clear()
         self.release()
-        if self._listener is None:
+        if self._reserved:
             self._listen()
 
     def release(self):
@@ -146,16 +147,25 @@ class StandInServer:
             if not self._changed.wait_for(lambda: self.request_count >= count, timeout):
                 raise TimeoutError(f"{self.name}: {self.request_count} of {count} requests within {timeout} s")
 
-    def close_idle_connections(self):
-        """All connections end, as a service behind a load balancer does it now and then."""
+    def close_connections(self):
+        """All connections end, as those of a service behind a load balancer do now and then."""
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
+                # SSLSocket's own would take the TLS layer away under the thread that reads
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     # the server
 
+    def _bind(self):
+        """A socket that has the port; it refuses connections until it listens."""
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", self.port))
+        return bound
+
     def _listen(self):
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=2048)
+        self._listener, self._reserved = self._reserved or self._bind(), None
+        self._listener.listen(2048)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
