@@ -9,6 +9,7 @@ import http.client
 import json
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -272,6 +273,7 @@ class Vault(StandInTestCase):
         self.assertEqual((found, page["nextLink"]), (["Many", *(f"name-{number}" for number in range(6))], None))
         for bad in ("&maxresults=0", "&maxresults=26", "&maxresults=x", "&$skiptoken=x"):
             self.assertEqual(self.call("GET", "/secrets", vault="lists", query=bad).status, 400)
+        self.assertEqual(self.call("PATCH", first, {"attributes": 1}, vault="lists").status, 400)
         for bad in ({"value": 1}, {}, [], {"value": "x" * 25601}):
             self.assertEqual(self.call("PUT", "/secrets/bad", bad, vault="lists").status, 400)
 
@@ -406,11 +408,15 @@ class Vault(StandInTestCase):
                          ("GET secrets/webhook-key", 200, f"Bearer {self.token}"))
 
     def test_a_thousand_connections(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = max(soft, min(hard, 4096))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        count = min(1000, (limit - 100) // 2)  # both ends are in this process
         certificate = self.shared.authority.certificate
         headers = {"Authorization": f"Bearer {self.token}"}
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(Client(f"https://dev.vault.localhost:{self.vault.port}", certificate))
-                       for _ in range(1000)]
+                       for _ in range(count)]
             for client in clients:
                 self.assertEqual(client.ask("GET", "/secrets/webhook-key?api-version=7.4", headers).status, 200)
 
@@ -503,6 +509,10 @@ class Destinations(StandInTestCase):
         self.shared.set_secret("partner-key", "k-2")
         self.addCleanup(self.shared.set_secret, "partner-key", "k-1")
         self.assertEqual((order("k-1").status, order("k-2").status), (401, 201))
+        store = self.shared.vault.store("dev")
+        store.delete("the-partner-key")
+        self.assertEqual(order("k-2").status, 401)
+        store.recover("the-partner-key")
         self.assertEqual((partner.seen[-1].body, partner.seen[-1].header("x-api-key")), (b"{}", "k-2"))
         partner.answer_with = lambda request: HttpAnswer(200, "OK", [("Content-Type", "text/plain")],
                                                          iter([b"one ", b"two"]))
@@ -753,8 +763,9 @@ class Tool(StandInTestCase):
         process.send_signal(signal.SIGINT)
         _, log = process.communicate(timeout=20)
         self.assertEqual(process.returncode, 0, log)
-        self.assertIn("[vault] GET secrets/webhook-key 429 (told to: 429)\n[vault] GET secrets/webhook-key 200\n", log)
-        self.assertIn("[identity] GET token for https://vault.azure.net 200", log)
+        for line in ("[vault] GET secrets/webhook-key 429 (told to: 429)\n[vault] GET secrets/webhook-key 200\n",
+                     "[identity] GET token for https://vault.azure.net 200\n", "[partner] POST /v1/orders 503"):
+            self.assertIn(line, log)
         self.assertIn("secret webhook-key: a random value, made now", log)
         for hidden in (value, values["IDENTITY_HEADER"], header["Authorization"]):
             self.assertNotIn(hidden, log)

@@ -167,7 +167,10 @@ class _Call:
             return self._set(name)
         if method == "PATCH":
             body = self._body()
-            known, entry = self._store.update(name, version or None, attributes=body.get("attributes"),
+            attributes = body.get("attributes")
+            if not isinstance(attributes, (dict, type(None))):
+                raise SecretError(400, "BadParameter", "The property attributes must be an object.")
+            known, entry = self._store.update(name, version or None, attributes=attributes,
                                               content_type=body.get("contentType"), tags=body.get("tags"))
             return _json(200, self._item(known, entry))
         if method == "DELETE" and not version:

@@ -13,9 +13,9 @@ from .tokens import TokenError
 
 
 class Partner(StandInServer):
-    """header and value: a header that each request must have, and a function that gives its value now. identity and
-    audience: the token that it must have. Neither: everybody may. answer_with(request), when set, makes the
-    answers to those who may."""
+    """header and value: a header that each request must have, and a function that gives its value now, or None.
+    identity and audience: the token that it must have. Neither: everybody may. answer_with(request), when set, makes
+    the answers to those who may."""
 
     def __init__(self, *, authority, name="partner", header=None, value=None, identity=None, audience=None, **options):
         self.name = name
@@ -41,8 +41,8 @@ class Partner(StandInServer):
 
     def _refusal(self, request):
         if self._header:
-            got = (request.header(self._header) or "").encode()
-            if not hmac.compare_digest(got, self._value().encode()):
+            got, expected = request.header(self._header), self._value()
+            if got is None or expected is None or not hmac.compare_digest(got.encode(), expected.encode()):
                 return f"the header {self._header} is missing or wrong"
         if self._identity:
             try:

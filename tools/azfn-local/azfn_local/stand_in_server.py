@@ -11,6 +11,7 @@ is asked, and fails as it is told.
 import collections
 import contextlib
 import dataclasses
+import errno
 import socket
 import ssl
 import threading
@@ -47,7 +48,7 @@ class Seen:
 
 class StandInServer:
     """Subclasses have name and answer(request), and may have target(), describe(), error_answer() and altered().
-    authority None: no TLS. on_request(line) is called with a line for a person after each answer."""
+    authority None: no TLS. on_request(line) is called with a line for a person before each answer."""
 
     name = "stand-in"
     own_kinds = {}      # failures beside the common ones: altered() makes them of a good answer
@@ -180,7 +181,10 @@ class StandInServer:
         while True:
             try:
                 connection, _ = listener.accept()
-            except OSError:
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self._closing.wait(0.05)  # until connections end
+                    continue
                 return
             with self._changed:
                 self.connection_count += 1
@@ -255,10 +259,7 @@ class StandInServer:
             self.request_count += 1
             self.counts[f"{seen.method} {seen.path}"] += 1
             self._changed.notify_all()
-        try:
-            goes_on = self._respond(client, request, failure, seen)
-        finally:
-            self._say(seen, failure)
+        goes_on = self._respond(client, request, failure, seen)
         if not goes_on and isinstance(client.socket, ssl.SSLSocket) and seen.status:
             client.socket.settimeout(1)
             with contextlib.suppress(OSError, ValueError):
@@ -274,6 +275,7 @@ class StandInServer:
         if kind in REQUEST_KINDS and kind not in ("slow", "hold"):
             answer = bad_answer(failure, wrong_type=self.wrong_type, own_url=self.url)
             if answer is None:
+                self._say(seen, failure)
                 break_off(failure, client, lambda: self.answer(request))
                 return False
         elif failure and failure.status:
@@ -288,6 +290,7 @@ class StandInServer:
         if is_last and not answer.header("Connection"):
             answer.headers.append(("Connection", "close"))
         seen.status = answer.status
+        self._say(seen, failure)  # first, so that what comes of the answer is shown behind it
         if isinstance(answer.body, bytes):
             client.send(answer)
         else:  # pieces, sent as they come

@@ -25,6 +25,7 @@ from .key_vault import KeyVault
 from .partner import Partner
 from .policy import Policy
 from .queue_storage import ACCOUNT, QueueStorage
+from .secret_store import SecretError
 
 DEFAULT_SETTINGS = {"KEY_VAULT_NAME": "dev", "STORAGE_ACCOUNT": ACCOUNT}
 _ATTRIBUTES = {"value", "enabled", "nbf", "exp", "contentType", "versions"}
@@ -133,7 +134,7 @@ class StandIns:
             queue = path.strip("/").partition("/")[0]
             if self.queue is None:
                 self.queue = self._open(
-                    Azurite(self.authority, self.identity, self.folder_for_azurite()) if azurite else
+                    Azurite(self.authority, self.identity, self._folder_for_azurite()) if azurite else
                     QueueStorage(self.identity, authority=self.authority, on_request=self._on_request))
             if queue:
                 self.queue.create(queue)
@@ -141,15 +142,20 @@ class StandIns:
         is_known = destination.secret in self.policy.secrets
         partner = self._open(Partner(
             authority=self.authority, name=name, on_request=self._on_request,
-            header=destination.header if is_known else None, value=lambda: self.secret(destination.secret),
+            header=destination.header if is_known else None, value=lambda: self._secret_or_none(destination.secret),
             identity=self.identity if destination.audience else None,
             audience=(destination.audience or "").rstrip("/")))
         self.partners[name] = partner
         return partner.url + (path or "/")
 
-    def folder_for_azurite(self):
-        folder = self._open(tempfile.TemporaryDirectory(prefix="azfn-local-azurite-"))
-        return pathlib.Path(folder)
+    def _secret_or_none(self, name):
+        try:
+            return self.secret(name)
+        except SecretError:
+            return None
+
+    def _folder_for_azurite(self):
+        return self._open(tempfile.TemporaryDirectory(prefix="azfn-local-azurite-"))
 
     def _write_files(self, stack):
         """Nothing in them is secret, and the handler may run as another user."""
