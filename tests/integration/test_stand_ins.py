@@ -566,6 +566,21 @@ class Parts(unittest.TestCase):
         policy = Policy({"destinations": {"a": {"url": "https://%HOST%.example/%A%"}}}, {"A": "b"})
         self.assertEqual((policy.destinations["a"].url, policy.missing), ("https://%HOST%.example/b", {"HOST"}))
 
+    def test_settings_that_stand_ins_make_meaningless_have_a_value(self):
+        document = {
+            "secrets": {"a": {"reference": "@Microsoft.KeyVault(SecretName=b;VaultName=%VAULT%)"},
+                        "b": {"reference": "@Microsoft.KeyVault(SecretUri=https://x-%V2%.vault.azure.net/secrets/b)"}},
+            "destinations": {"c": {"url": "https://%PARTNER_HOST%/v1"},
+                             "d": {"url": "https://%REGION%.x.example/%PATH_%/"}},
+            "identity": {"clientId": "%CLIENT%"}}
+        with probe.StandIns(document, settings={"REGION": "north"}) as stand_ins:
+            env = stand_ins.env
+            self.assertEqual([env.get(name) for name in ("VAULT", "V2", "PARTNER_HOST", "REGION", "PATH_")],
+                             ["dev", "dev", "partner-host.example", "north", "path"])
+            self.assertRegex(env["CLIENT"], r"\A[0-9a-f-]{36}\Z")
+            self.assertEqual((stand_ins.identity.known_ids, stand_ins.policy.missing), ([env["CLIENT"]], set()))
+            self.assertTrue(stand_ins.urls["d"].endswith("/path/"))
+
     def test_failures(self):
         self.assertEqual(Failure.parse("429,retry-after=2:3@a-b"), Failure("429", None, 3, "a-b", "2"))
         self.assertEqual(Failure.parse("redirect=https://a.b:1/c:2"), Failure("redirect", "https://a.b:1/c", 2))

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 import urllib.parse
+import uuid
 
 from .app import AppError
 
@@ -68,6 +69,26 @@ class Policy:
             if isinstance(identity, dict) else []
 
     @staticmethod
+    def default_settings(document):
+        """A value for each %NAME% that stand-ins make meaningless, but that the handler wants to be set."""
+        found = {}
+        for _, item in _objects(document, "destinations"):
+            parts = urllib.parse.urlsplit(_text(item.get("url")))
+            for name in _SETTING.findall(parts.path) + _SETTING.findall(parts.netloc):
+                found[name] = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+                if parts.netloc == f"%{name}%":
+                    found[name] += ".example"
+        for _, item in _objects(document, "secrets"):
+            vault = re.search(r"VaultName=([^;)]*)|https://([^/.]*)", _text(item.get("reference")))
+            found.update((name, "dev") for name in _SETTING.findall((vault[1] or vault[2] or "") if vault else ""))
+        identity = document.get("identity")
+        for kind, value in identity.items() if isinstance(identity, dict) else ():
+            whole = _SETTING.fullmatch(_text(value))
+            if whole:
+                found[whole[1]] = "/subscriptions/local/id" if kind == "resourceId" else str(uuid.uuid4())
+        return found
+
+    @staticmethod
     def read(root):
         """The document of root/azfn.json; {} where there is none. AppError."""
         path = root / "azfn.json"
@@ -90,7 +111,11 @@ class Policy:
             if match[1] not in self._settings:
                 self.missing.add(match[1])
             return self._settings.get(match[1], match[0])
-        return _SETTING.sub(value, text if isinstance(text, str) else "")
+        return _SETTING.sub(value, _text(text))
+
+
+def _text(value):
+    return value if isinstance(value, str) else ""
 
 
 def _objects(document, name):

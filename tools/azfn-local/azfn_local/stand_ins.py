@@ -34,15 +34,17 @@ _ATTRIBUTES = {"value", "enabled", "nbf", "exp", "contentType", "versions"}
 class StandIns:
     """document: of azfn.json. secrets: by azfn.json's name, or else by the name in the vault, each a value or an object
     {value, enabled, nbf, exp, contentType, versions: {version: value or object}}; what azfn.json refers to and is not
-    there gets a random value. settings: of the app, os.environ where None. urls: of destinations that are not to be
-    stood in for. identity_options and vault_options go to ManagedIdentity and KeyVault. on_request(line) and
-    on_note(line): what a person may want to see. All listen when this is made."""
+    there gets a random value. settings: of the app, os.environ where None; what they lack for %NAME% gets a value, where
+    any does. urls: of destinations that are not to be stood in for. identity_options and vault_options go to
+    ManagedIdentity and KeyVault. on_request(line) and on_note(line): what a person may want to see. All listen when
+    this is made."""
 
     def __init__(self, document=None, *, secrets=None, settings=None, urls=None, azurite=False, on_request=None,
                  on_note=None, identity_options=None, vault_options=None):
         known = dict(os.environ if settings is None else settings)
+        defaults = {**Policy.default_settings(document or {}), **DEFAULT_SETTINGS}
         self._own_settings = {**(settings or {}),
-                              **{name: value for name, value in DEFAULT_SETTINGS.items() if not known.get(name)}}
+                              **{name: value for name, value in defaults.items() if not known.get(name)}}
         settings = {**known, **self._own_settings}
         self.default_vault = settings["KEY_VAULT_NAME"]
         self.policy = Policy(document or {}, settings)
