@@ -34,8 +34,8 @@ _ATTRIBUTES = {"value", "enabled", "nbf", "exp", "contentType", "versions"}
 class StandIns:
     """document: of azfn.json. secrets: by azfn.json's name, or else by the name in the vault, each a value or an object
     {value, enabled, nbf, exp, contentType, versions: {version: value or object}}; what azfn.json refers to and is not
-    there gets a random value. settings: of the app, os.environ where None; what they lack for %NAME% gets a value, where
-    any does. urls: of destinations that are not to be stood in for. identity_options and vault_options go to
+    there gets a random value. settings: of the app, os.environ where None; what they lack for %NAME% gets a value,
+    where any does. urls: of destinations that are not to be stood in for. identity_options and vault_options go to
     ManagedIdentity and KeyVault. on_request(line) and on_note(line): what a person may want to see. All listen when
     this is made."""
 
