@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import pathlib
 import re
 import resource
@@ -21,6 +22,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 import urllib.parse
 import xml.etree.ElementTree
 
@@ -595,6 +597,14 @@ class Parts(unittest.TestCase):
             self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
             self.assertNotIn("PRIVATE", authority.certificate)
         self.assertFalse(folder.exists())
+
+    def test_a_container_that_is_not_azures_does_not_count_as_azure(self):
+        with probe.StandIns(POLICY, settings={}) as stand_ins, \
+                unittest.mock.patch.dict(os.environ, {"CONTAINER_NAME": "c", "WEBSITE_INSTANCE_ID": "i"}):
+            self.assertEqual(stand_ins.env["CONTAINER_NAME"], "")
+            self.assertNotIn("WEBSITE_INSTANCE_ID", stand_ins.env)
+            del os.environ["CONTAINER_NAME"]
+            self.assertNotIn("CONTAINER_NAME", stand_ins.env)
 
     def test_stand_ins_leave_nothing_behind(self):
         with probe.StandIns(POLICY, settings={}) as stand_ins:

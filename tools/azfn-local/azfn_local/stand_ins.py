@@ -28,6 +28,8 @@ from .queue_storage import ACCOUNT, QueueStorage
 from .secret_store import SecretError
 
 DEFAULT_SETTINGS = {"KEY_VAULT_NAME": "dev", "STORAGE_ACCOUNT": ACCOUNT}
+# by these the broker knows Azure, where it refuses stand-ins; but a developer's container may have them, too
+_AMBIGUOUS_MARKERS = ("CONTAINER_NAME", "KUBERNETES_SERVICE_HOST")
 _ATTRIBUTES = {"value", "enabled", "nbf", "exp", "contentType", "versions"}
 
 
@@ -91,7 +93,8 @@ class StandIns:
     @property
     def env(self):
         """What the handler's environment needs."""
-        return {**self.identity.env, "AZFN_DEVELOPMENT": str(self.development_file), **self._own_settings}
+        return {**self.identity.env, "AZFN_DEVELOPMENT": str(self.development_file), **self._own_settings,
+                **{name: "" for name in _AMBIGUOUS_MARKERS if name in os.environ}}
 
     def secret(self, name):
         """The value that azfn.json's secret has now. KeyError, SecretError."""
