@@ -1,18 +1,41 @@
 #include "channel/frame.h"
 
 #include "base/span.h"
+#include "channel/payload.h"
+
+#include <sodium.h>
 
 /* One read of the stream may bring the end of one frame and the beginning of many. */
 #define READER_MAX_BYTES (AZFN__FRAME_HEADER_BYTES + AZFN__FRAME_MAX_PAYLOAD_BYTES + ((size_t)64 << 10))
 
 static void append_header(struct azfn__buffer *out, enum azfn__frame_type type, size_t payload_length)
 {
-    uint32_t length = (uint32_t)payload_length;
-    char header[AZFN__FRAME_HEADER_BYTES] = {
-        (char)(length & 0xff),         (char)((length >> 8) & 0xff), (char)((length >> 16) & 0xff),
-        (char)((length >> 24) & 0xff), (char)type,
-    };
-    azfn__buffer_append(out, header, sizeof(header));
+    azfn__payload_append(out, payload_length, 4);
+    azfn__payload_append(out, type, 4);
+}
+
+size_t azfn__frame_begin(struct azfn__buffer *out, enum azfn__frame_type type)
+{
+    size_t begin = out->length;
+    append_header(out, type, 0);
+    return begin;
+}
+
+bool azfn__frame_end(struct azfn__buffer *out, size_t begin)
+{
+    size_t payload_length = out->length - begin - AZFN__FRAME_HEADER_BYTES;
+    if (out->has_failed || payload_length > AZFN__FRAME_MAX_PAYLOAD_BYTES) {
+        if (out->data) {
+            sodium_memzero(out->data + begin, out->length - begin);
+        }
+        out->length = begin;
+        out->has_failed = false;
+        return false;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        out->data[begin + i] = (char)(payload_length >> (8 * i) & 0xff);
+    }
+    return true;
 }
 
 void azfn__frame_append(struct azfn__buffer *out, enum azfn__frame_type type, struct azfn_span payload)
@@ -22,13 +45,6 @@ void azfn__frame_append(struct azfn__buffer *out, enum azfn__frame_type type, st
     }
     append_header(out, type, payload.length);
     azfn__buffer_append_span(out, payload);
-}
-
-static void append_text(struct azfn__buffer *out, struct azfn_span text)
-{
-    azfn__buffer_append_char(out, (char)(text.length & 0xff));
-    azfn__buffer_append_char(out, (char)(text.length >> 8));
-    azfn__buffer_append_span(out, text);
 }
 
 static struct azfn_span cut(struct azfn_span text, size_t max_bytes)
@@ -47,24 +63,10 @@ void azfn__frame_append_log(struct azfn__buffer *out, const struct azfn__log_fra
 
     append_header(out, AZFN__FRAME_LOG, overhead + text.length);
     azfn__buffer_append_char(out, (char)log->level);
-    append_text(out, event);
-    append_text(out, function);
-    append_text(out, invocation_id);
-    append_text(out, text);
-}
-
-static bool take_text(struct azfn_span *rest, struct azfn_span *out_text)
-{
-    if (rest->length < 2) {
-        return false;
-    }
-    size_t length = (size_t)(unsigned char)rest->data[0] | (size_t)(unsigned char)rest->data[1] << 8;
-    if (rest->length - 2 < length) {
-        return false;
-    }
-    *out_text = azfn__span(rest->data + 2, length);
-    *rest = azfn__span_from(*rest, 2 + length);
-    return true;
+    azfn__payload_append_text(out, event);
+    azfn__payload_append_text(out, function);
+    azfn__payload_append_text(out, invocation_id);
+    azfn__payload_append_text(out, text);
 }
 
 bool azfn__frame_decode_log(struct azfn_span payload, struct azfn__log_frame *out_log)
@@ -74,8 +76,8 @@ bool azfn__frame_decode_log(struct azfn_span payload, struct azfn__log_frame *ou
     }
     out_log->level = (enum azfn_log_level)payload.data[0];
     struct azfn_span rest = azfn__span_from(payload, 1);
-    return take_text(&rest, &out_log->event) && take_text(&rest, &out_log->function) &&
-           take_text(&rest, &out_log->invocation_id) && take_text(&rest, &out_log->text) && rest.length == 0;
+    return azfn__payload_take_text(&rest, &out_log->event) && azfn__payload_take_text(&rest, &out_log->function) &&
+           azfn__payload_take_text(&rest, &out_log->invocation_id) && azfn__payload_take_text(&rest, &out_log->text) && rest.length == 0;
 }
 
 void azfn__frame_reader_init(struct azfn__frame_reader *reader)
@@ -90,10 +92,15 @@ void azfn__frame_reader_clean_up(struct azfn__frame_reader *reader)
     reader->consumed = 0;
 }
 
-bool azfn__frame_reader_feed(struct azfn__frame_reader *reader, const void *data, size_t length)
+void azfn__frame_reader_wipe(struct azfn__frame_reader *reader)
 {
     azfn__buffer_consume(&reader->buffer, reader->consumed);
     reader->consumed = 0;
+}
+
+bool azfn__frame_reader_feed(struct azfn__frame_reader *reader, const void *data, size_t length)
+{
+    azfn__frame_reader_wipe(reader);
     azfn__buffer_append(&reader->buffer, data, length);
     return !reader->buffer.has_failed;
 }
@@ -104,16 +111,17 @@ enum azfn_error azfn__frame_reader_next(struct azfn__frame_reader *reader, struc
     if (rest.length < AZFN__FRAME_HEADER_BYTES) {
         return AZFN_ERROR_UNAVAILABLE;
     }
-    const unsigned char *header = (const unsigned char *)rest.data;
-    size_t length = (size_t)header[0] | (size_t)header[1] << 8 | (size_t)header[2] << 16 | (size_t)header[3] << 24;
-    if (length > AZFN__FRAME_MAX_PAYLOAD_BYTES || header[5] || header[6] || header[7]) {
+    uint64_t length;
+    uint64_t type;
+    if (!azfn__payload_take(&rest, 4, &length) || !azfn__payload_take(&rest, 4, &type) ||
+        length > AZFN__FRAME_MAX_PAYLOAD_BYTES || type > UINT8_MAX) {
         return AZFN_ERROR_SYNTAX;
     }
-    if (rest.length - AZFN__FRAME_HEADER_BYTES < length) {
+    if (rest.length < length) {
         return AZFN_ERROR_UNAVAILABLE;
     }
-    out_frame->type = (enum azfn__frame_type)header[4];
-    out_frame->payload = azfn__span(rest.data + AZFN__FRAME_HEADER_BYTES, length);
-    reader->consumed += AZFN__FRAME_HEADER_BYTES + length;
+    out_frame->type = (enum azfn__frame_type)type;
+    out_frame->payload = azfn__span(rest.data, (size_t)length);
+    reader->consumed += AZFN__FRAME_HEADER_BYTES + (size_t)length;
     return AZFN_OK;
 }

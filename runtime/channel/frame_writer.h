@@ -1,0 +1,40 @@
+/* channel/frame_writer.h
+ * Sends frames over one end of the channel. What is made in one turn of the loop goes out with one system call, when the
+ * loop is about to wait; what the socket does not take at once waits in copies that are wiped. Owned by whoever owns the
+ * stream. */
+#ifndef AZFN_CHANNEL_FRAME_WRITER_H
+#define AZFN_CHANNEL_FRAME_WRITER_H
+
+#include "base/buffer.h"
+
+#include <azfn.h>
+#include <uv.h>
+
+struct azfn__frame_writer {
+    uv_stream_t *stream;
+    uv_prepare_t prepare;     /* runs while out is not empty */
+    struct azfn__buffer out;  /* append frames here, then call touch or flush */
+    size_t waiting_bytes;     /* in copies: what the socket has not taken yet */
+    bool has_failed;          /* part of a frame may be out: nothing that follows could be read */
+    void (*on_sent)(void *user_data); /* Optional. What was waiting has been sent, all of it; or has_failed. */
+    void *user_data;
+};
+
+/* Error: AZFN_ERROR_SYSTEM. */
+AZFN_MUST_USE enum azfn_error azfn__frame_writer_init(struct azfn__frame_writer *writer, uv_loop_t *loop,
+                                                      uv_stream_t *stream);
+/* Wipes what is not out. The stream is to be closed before. prepare's memory, and so the writer's, is needed until
+ * on_closed. */
+void azfn__frame_writer_close(struct azfn__frame_writer *writer, uv_close_cb on_closed);
+
+/* Something was appended to out: it is sent in this turn. */
+void azfn__frame_writer_touch(struct azfn__frame_writer *writer);
+/* Sends out now. */
+void azfn__frame_writer_flush(struct azfn__frame_writer *writer);
+/* All that has not been sent. */
+static inline size_t azfn__frame_writer_pending_bytes(const struct azfn__frame_writer *writer)
+{
+    return writer->out.length + writer->waiting_bytes;
+}
+
+#endif
