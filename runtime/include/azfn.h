@@ -113,6 +113,10 @@ void *azfn_alloc(struct azfn_invocation *invocation, size_t size_bytes);
 /* printf into the invocation's memory. Absent when there is no memory left. */
 struct azfn_span azfn_format(struct azfn_invocation *invocation, const char *format, ...) AZFN_PRINTF(2, 3);
 
+/* bytes in base64 (RFC 4648, with padding), in the invocation's memory: what messages of storage queues are sent in.
+ * Absent when there is no memory left. */
+struct azfn_span azfn_base64(struct azfn_invocation *invocation, struct azfn_span bytes);
+
 /* HTTP: the same view whether the host forwarded the request or put it into an envelope. */
 
 /* "GET". Absent when the function has no HTTP trigger. */
@@ -277,6 +281,110 @@ enum azfn_error azfn_succeed(struct azfn_invocation *invocation);
 /* Answers that the invocation failed: an HTTP caller gets 500 and no reason, the host tries a queue message
  * again. reason goes to the log. */
 void azfn_fail(struct azfn_invocation *invocation, const char *reason);
+
+/* Secrets of Key Vault, by the names that azfn.json gives them and grants to the function. The broker fetches and keeps
+ * them; a function gets a copy in locked memory, which is wiped when its invocation is over. Where a request is all that
+ * needs the secret, azfn_request() does without the function ever seeing it. */
+
+/* A value that can't be printed by mistake. Valid until the invocation is answered. */
+struct azfn_secret;
+
+/* Calls on_secret once, on a later turn of the loop, unless the invocation is answered before: with the secret, or with
+ * AZFN_ERROR_FORBIDDEN (azfn.json does not grant it to the function, or Key Vault not to the app, or it is disabled or
+ * expired), AZFN_ERROR_NOT_FOUND (Key Vault has none), AZFN_ERROR_UNAVAILABLE, AZFN_ERROR_TIMEOUT (it can't be reached, and
+ * there is no value of before), AZFN_ERROR_LIMIT (too many are in use, or the vault's answer has no end) and NULL.
+ * Errors: AZFN_ERROR_STATE (it is answered, or the function is a blocking one), AZFN_ERROR_INVALID_ARGUMENT,
+ * AZFN_ERROR_LIMIT, AZFN_ERROR_NO_MEMORY; then on_secret is not called. */
+typedef void azfn_on_secret_fn(struct azfn_invocation *invocation, enum azfn_error error,
+                               const struct azfn_secret *secret, void *user_data);
+AZFN_MUST_USE enum azfn_error azfn_secret_get(struct azfn_invocation *invocation, const char *name,
+                                              azfn_on_secret_fn *on_secret, void *user_data);
+
+/* Whether candidate is the secret, in a time that tells nothing of where they differ. */
+bool azfn_secret_equals(struct azfn_invocation *invocation, const struct azfn_secret *secret,
+                        struct azfn_span candidate);
+/* Whether signature is HMAC-SHA256 over message with the secret as key: 64 hexadecimal digits in any case, as webhooks
+ * send it (without a prefix such as "sha256="). In constant time. For bodies see azfn_http_body_is_exact(). */
+bool azfn_secret_has_signed(struct azfn_invocation *invocation, const struct azfn_secret *secret,
+                            struct azfn_span message, struct azfn_span signature);
+/* That signature, 32 bytes in the invocation's memory. Absent without memory or secret. */
+struct azfn_span azfn_secret_sign(struct azfn_invocation *invocation, const struct azfn_secret *secret,
+                                  struct azfn_span message);
+/* Its bytes, for what else needs them. Copies are the function's own to wipe: those in azfn_alloc()'s memory are. */
+struct azfn_span azfn_secret_reveal(struct azfn_invocation *invocation, const struct azfn_secret *secret);
+/* Key Vault's, 32 hexadecimal digits: tells which of two values it was. May be empty. */
+struct azfn_span azfn_secret_version(struct azfn_invocation *invocation, const struct azfn_secret *secret);
+/* Wipes it before the invocation is over. */
+void azfn_secret_release(struct azfn_invocation *invocation, const struct azfn_secret *secret);
+
+/* Requests to other services, the only way out: to the destinations that azfn.json grants to the function, by name. The
+ * broker sends them over HTTPS and adds the credential, a token of the app's managed identity or a secret, which the
+ * function never holds. */
+
+struct azfn_request;
+
+struct azfn_header {
+    const char *name;
+    struct azfn_span value;
+};
+
+struct azfn_request_options {
+    const char *method;    /* Required. "POST": one that azfn.json allows. */
+    struct azfn_span path; /* Optional. Goes behind the destination's URL, encoded as it is to be sent: "messages?ttl=60".
+                            * Without "..", "//", encoded slashes and whatever else could lead elsewhere. */
+    const struct azfn_header *headers; /* Optional. Not those of credentials, of the connection, or of azfn.json. */
+    size_t header_count;
+    struct azfn_span body;  /* Optional. */
+    bool streams_body;      /* Optional. More follows: azfn_request_write(), azfn_request_end(). */
+    uint64_t body_bytes;    /* Optional, where it is streamed: its length; 0: not known. */
+    bool streams_response;  /* Optional. on_response is called when status and headers are there, and
+                             * azfn_response_read() gets the body. Otherwise it is collected first. */
+    uint32_t timeout_ms;    /* Optional. 0: what is left of the invocation's time. azfn.json may say less. */
+};
+
+/* Sends a request; everything in options is copied. Calls on_response once, on a later turn of the loop, unless the
+ * invocation is answered before, with AZFN_OK for an answer of any status, or with AZFN_ERROR_FORBIDDEN (azfn.json does not
+ * grant it: destination, method, path, header; or the credential can't be had), AZFN_ERROR_LIMIT (a body is too large,
+ * too many requests), AZFN_ERROR_TIMEOUT, AZFN_ERROR_UNAVAILABLE (no connection, or an answer that broke off). GET, HEAD,
+ * PUT, DELETE and OPTIONS are tried again where that can help; redirects are not followed.
+ * out_request may be NULL; it is valid until the invocation is answered.
+ * Errors: AZFN_ERROR_STATE (it is answered, or the function is a blocking one), AZFN_ERROR_INVALID_ARGUMENT,
+ * AZFN_ERROR_LIMIT, AZFN_ERROR_NO_MEMORY; then on_response is not called. */
+typedef void azfn_on_response_fn(struct azfn_invocation *invocation, enum azfn_error error,
+                                 struct azfn_request *request, void *user_data);
+AZFN_MUST_USE enum azfn_error azfn_request(struct azfn_invocation *invocation, const char *destination,
+                                           const struct azfn_request_options *options,
+                                           azfn_on_response_fn *on_response, void *user_data,
+                                           struct azfn_request **out_request);
+
+/* 0 where there is none. */
+int azfn_response_status(struct azfn_invocation *invocation, const struct azfn_request *request);
+/* The name is compared without regard to case; the first of several. */
+struct azfn_span azfn_response_header(struct azfn_invocation *invocation, const struct azfn_request *request,
+                                      const char *name);
+/* All of it, where it is not streamed. */
+struct azfn_span azfn_response_body(struct azfn_invocation *invocation, const struct azfn_request *request);
+
+/* The body in pieces, as azfn_http_read_body() gives them: on_piece is called once, on a later turn, with a piece that is
+ * valid during the call, with is_last when nothing follows, or with the error that broke it off. No more is read from the
+ * service than the function asks for, but for a buffer. AZFN_ERROR_STATE: there is no answer, it is not streamed, asked
+ * already, or the last piece was read. */
+typedef void azfn_on_piece_fn(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece,
+                              bool is_last, void *user_data);
+AZFN_MUST_USE enum azfn_error azfn_response_read(struct azfn_invocation *invocation, struct azfn_request *request,
+                                                 azfn_on_piece_fn *on_piece, void *user_data);
+
+/* The next bytes of a streamed body; copied. AZFN_ERROR_UNAVAILABLE: the service does not keep up, nothing was taken, write
+ * them again when azfn_request_on_writable() says so. AZFN_ERROR_STATE: the body is not streamed or has ended, or the
+ * request is over. AZFN_ERROR_LIMIT: more than 1 MiB at once. */
+AZFN_MUST_USE enum azfn_error azfn_request_write(struct azfn_invocation *invocation, struct azfn_request *request,
+                                                 struct azfn_span bytes);
+/* Calls on_writable once, on a later turn of the loop, when azfn_request_write() will take more or the request is over. */
+AZFN_MUST_USE enum azfn_error azfn_request_on_writable(struct azfn_invocation *invocation,
+                                                       struct azfn_request *request,
+                                                       azfn_on_writable_fn *on_writable, void *user_data);
+/* The streamed body is whole. */
+enum azfn_error azfn_request_end(struct azfn_invocation *invocation, struct azfn_request *request);
 
 enum azfn_log_level { AZFN_LOG_INFORMATION, AZFN_LOG_WARNING, AZFN_LOG_ERROR };
 

@@ -2,16 +2,16 @@
 
 #include "base/span.h"
 
+#include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#define FRAME_MAX_BYTES (AZFN__FRAME_HEADER_BYTES + AZFN__FRAME_MAX_PAYLOAD_BYTES)
-#define QUEUE_MAX_BYTES ((size_t)256 << 10)
+#define LOG_QUEUE_MAX_BYTES ((size_t)256 << 10)
+#define QUEUE_MAX_BYTES ((size_t)8 << 20)
 
 static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *out_buffer)
 {
-    static char bytes[4096];
+    static char bytes[(size_t)64 << 10];
     (void)handle;
     (void)suggested_size;
     *out_buffer = uv_buf_init(bytes, sizeof(bytes));
@@ -28,15 +28,19 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     if (count < 0 || !azfn__frame_reader_feed(&client->reader, buffer->base, (size_t)count)) {
         _exit(1);
     }
+    sodium_memzero(buffer->base, (size_t)count);
     enum azfn_error error;
     while ((error = azfn__frame_reader_next(&client->reader, &frame)) == AZFN_OK) {
         if (frame.type == AZFN__FRAME_DRAIN) {
             client->callbacks.on_drain(client->callbacks.user_data);
+        } else if (client->callbacks.on_frame && !client->callbacks.on_frame(&frame, client->callbacks.user_data)) {
+            _exit(1);
         }
     }
     if (error != AZFN_ERROR_UNAVAILABLE) {
         _exit(1);
     }
+    azfn__frame_reader_wipe(&client->reader);
 }
 
 enum azfn_error azfn__broker_client_start(struct azfn__broker_client *client, uv_loop_t *loop, int fd,
@@ -44,64 +48,44 @@ enum azfn_error azfn__broker_client_start(struct azfn__broker_client *client, uv
 {
     *client = (struct azfn__broker_client){.callbacks = *callbacks};
     azfn__frame_reader_init(&client->reader);
-    azfn__buffer_init(&client->frame, FRAME_MAX_BYTES);
-    if (uv_pipe_init(loop, &client->pipe, 0) != 0 || uv_pipe_open(&client->pipe, fd) != 0) {
+    if (uv_pipe_init(loop, &client->pipe, 0) != 0 || uv_pipe_open(&client->pipe, fd) != 0 ||
+        azfn__frame_writer_init(&client->writer, loop, (uv_stream_t *)&client->pipe) != AZFN_OK) {
         return AZFN_ERROR_SYSTEM;
     }
     client->pipe.data = client;
     return uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
 
-static void on_written(uv_write_t *request, int status)
+/* Half a frame may be out where that fails: the broker could not read on. */
+static void flush(struct azfn__broker_client *client)
 {
-    (void)status;
-    free(request);
-}
-
-/* Sends client->frame: at once where the socket takes it, queued otherwise. */
-static void send_frame(struct azfn__broker_client *client)
-{
-    uv_stream_t *stream = (uv_stream_t *)&client->pipe;
-    uv_buf_t whole = uv_buf_init(client->frame.data, (unsigned)client->frame.length);
-    int written = uv_try_write(stream, &whole, 1);
-    size_t left = client->frame.length - (written > 0 ? (size_t)written : 0);
-    if (left == 0) {
-        return;
-    }
-    uv_write_t *request = malloc(sizeof(*request) + left);
-    if (!request) {
-        _exit(1); /* half a frame may be out: the broker could not read on */
-    }
-    char *copy = (char *)(request + 1);
-    memcpy(copy, client->frame.data + (client->frame.length - left), left);
-    uv_buf_t rest = uv_buf_init(copy, (unsigned)left);
-    if (uv_write(request, stream, &rest, 1, on_written) != 0) {
-        free(request);
+    azfn__frame_writer_flush(&client->writer);
+    if (client->writer.has_failed) {
         _exit(1);
     }
 }
 
-void azfn__broker_client_send(struct azfn__broker_client *client, enum azfn__frame_type type, struct azfn_span payload)
+bool azfn__broker_client_has_room(const struct azfn__broker_client *client)
 {
-    azfn__buffer_reset(&client->frame, FRAME_MAX_BYTES);
-    azfn__frame_append(&client->frame, type, payload);
-    if (!client->frame.has_failed) {
-        send_frame(client);
-    }
+    return azfn__frame_writer_pending_bytes(&client->writer) < QUEUE_MAX_BYTES;
 }
 
+void azfn__broker_client_send(struct azfn__broker_client *client, enum azfn__frame_type type, struct azfn_span payload)
+{
+    azfn__frame_append(&client->writer.out, type, payload);
+    flush(client);
+}
+
+/* At once: it may be the last thing that this process does. */
 static void send_log(struct azfn__broker_client *client, const struct azfn__log_frame *log)
 {
-    azfn__buffer_reset(&client->frame, FRAME_MAX_BYTES);
-    azfn__frame_append_log(&client->frame, log);
-    if (!client->frame.has_failed) {
-        send_frame(client);
-    }
+    azfn__frame_append_log(&client->writer.out, log);
+    flush(client);
 }
 
 void azfn__broker_client_log(struct azfn__broker_client *client, const struct azfn__log_frame *log)
 {
-    if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > QUEUE_MAX_BYTES) {
+    if (azfn__frame_writer_pending_bytes(&client->writer) > LOG_QUEUE_MAX_BYTES) {
         client->dropped++;
         return;
     }

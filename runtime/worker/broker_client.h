@@ -4,19 +4,22 @@
 #define AZFN_WORKER_BROKER_CLIENT_H
 
 #include "channel/frame.h"
+#include "channel/frame_writer.h"
 
 #include <azfn.h>
 #include <uv.h>
 
 struct azfn__broker_client_callbacks {
     void (*on_drain)(void *user_data);
+    /* Any other frame. False: it is malformed. */
+    bool (*on_frame)(const struct azfn__frame *frame, void *user_data);
     void *user_data;
 };
 
 struct azfn__broker_client {
     uv_pipe_t pipe;
     struct azfn__frame_reader reader;
-    struct azfn__buffer frame; /* the one being made */
+    struct azfn__frame_writer writer;
     struct azfn__broker_client_callbacks callbacks;
     uint64_t dropped; /* log lines that the broker did not take in time */
 };
@@ -27,6 +30,8 @@ AZFN_MUST_USE enum azfn_error azfn__broker_client_start(struct azfn__broker_clie
                                                         const struct azfn__broker_client_callbacks *callbacks);
 
 void azfn__broker_client_send(struct azfn__broker_client *client, enum azfn__frame_type type, struct azfn_span payload);
+/* For frames that are made in writer.out: false where the broker is so far behind that nothing more may be added. */
+bool azfn__broker_client_has_room(const struct azfn__broker_client *client);
 /* Lines are dropped, and counted, while the broker is far behind. */
 void azfn__broker_client_log(struct azfn__broker_client *client, const struct azfn__log_frame *log);
 

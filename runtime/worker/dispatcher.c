@@ -1,6 +1,7 @@
 #include "worker/dispatcher.h"
 
 #include "base/span.h"
+#include "worker/asks.h"
 #include "worker/blocking_pool.h"
 #include "worker/router.h"
 
@@ -266,6 +267,7 @@ void azfn__dispatcher_finish(struct azfn__invocation *invocation)
     azfn__dispatcher_forget(invocation);
     invocation->state = AZFN__INVOCATION_ANSWERED;
     azfn__invocation_stop_delays(invocation);
+    azfn__asks_stop(invocation);
 }
 
 static void on_deadline_timer(uv_timer_t *timer)

@@ -12,6 +12,7 @@
 #include <azfn.h>
 #include <uv.h>
 
+struct azfn__asks;
 struct azfn__blocking_pool;
 
 struct azfn__dispatcher_function {
@@ -30,6 +31,7 @@ struct azfn__dispatcher {
     const struct azfn__config *config;
     struct azfn__broker_client *broker;
     struct azfn__flight_record *flight_record;
+    struct azfn__asks *asks; /* set before functions run that ask for something */
     struct azfn__blocking_pool *pool; /* NULL: no function blocks */
     struct azfn__dispatcher_function *functions; /* as many as config has, in its order */
     uint32_t in_flight;

@@ -1,9 +1,11 @@
 #include "worker/invocation.h"
 
 #include "base/span.h"
+#include "worker/asks.h"
 #include "worker/blocking_job.h"
 #include "worker/dispatcher.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
 /* What a function may take from its invocation's memory, with all that azfn decodes there. */
@@ -68,6 +70,7 @@ void azfn__invocation_init(struct azfn__invocation *invocation, struct azfn__dis
 
 void azfn__invocation_reset(struct azfn__invocation *invocation)
 {
+    azfn__asks_release(invocation);
     azfn__arena_reset(&invocation->arena);
     azfn__http_message_reset(&invocation->message);
     azfn__buffer_reset(&invocation->header_lines, KEPT_BYTES);
@@ -95,6 +98,7 @@ void azfn__invocation_shed(struct azfn__invocation *invocation)
 
 void azfn__invocation_clean_up(struct azfn__invocation *invocation)
 {
+    azfn__asks_release(invocation);
     azfn__arena_clean_up(&invocation->arena);
     azfn__http_message_clean_up(&invocation->message);
     azfn__buffer_clean_up(&invocation->header_lines);
@@ -187,6 +191,20 @@ struct azfn_span azfn_format(struct azfn_invocation *handle, const char *format,
     return text;
 }
 
+struct azfn_span azfn_base64(struct azfn_invocation *handle, struct azfn_span bytes)
+{
+    if (bytes.length > ARENA_MAX_BYTES) {
+        return azfn__absent();
+    }
+    size_t capacity = sodium_base64_encoded_len(bytes.length, sodium_base64_VARIANT_ORIGINAL);
+    char *text = azfn_alloc(handle, capacity);
+    if (!text) {
+        return azfn__absent();
+    }
+    sodium_bin2base64(text, capacity, (const unsigned char *)bytes.data, bytes.length, sodium_base64_VARIANT_ORIGINAL);
+    return azfn__span(text, capacity - 1);
+}
+
 static void on_delay_closed(uv_handle_t *handle)
 {
     free(handle->data);
@@ -212,8 +230,7 @@ static void on_delay_timer(uv_timer_t *timer)
     uv_close((uv_handle_t *)timer, on_delay_closed);
 }
 
-/* NULL where there is nothing to come back to, and for a function that blocks: callbacks come on the loop. */
-static struct azfn__invocation *running_of(struct azfn_invocation *handle)
+struct azfn__invocation *azfn__invocation_running_of(const struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
     bool can_come_back =
@@ -224,7 +241,7 @@ static struct azfn__invocation *running_of(struct azfn_invocation *handle)
 enum azfn_error azfn_delay(struct azfn_invocation *handle, uint32_t delay_ms, azfn_on_elapsed_fn *on_elapsed,
                            void *user_data)
 {
-    struct azfn__invocation *invocation = running_of(handle);
+    struct azfn__invocation *invocation = azfn__invocation_running_of(handle);
     if (!invocation) {
         return AZFN_ERROR_STATE;
     }
@@ -245,7 +262,7 @@ enum azfn_error azfn_delay(struct azfn_invocation *handle, uint32_t delay_ms, az
 enum azfn_error azfn_on_cancelled(struct azfn_invocation *handle, azfn_on_cancelled_fn *on_cancelled,
                                   void *user_data)
 {
-    struct azfn__invocation *invocation = running_of(handle);
+    struct azfn__invocation *invocation = azfn__invocation_running_of(handle);
     if (!invocation) {
         return AZFN_ERROR_STATE;
     }

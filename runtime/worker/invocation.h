@@ -22,6 +22,8 @@ struct azfn__dispatcher_function;
 struct azfn__delay;
 struct azfn__decoded_value;
 struct azfn__invocation;
+struct azfn__request_state;
+struct azfn__secret_ask_state;
 
 /* An answer's body, or the envelope around it. */
 #define AZFN__ANSWER_MAX_BYTES ((size_t)128 << 20)
@@ -133,6 +135,8 @@ struct azfn__invocation {
     struct azfn__blocking_job *job; /* NULL: the loop has it. Otherwise it is a thread's, or waits for one */
     atomic_bool is_cancelled;       /* nobody waits for the answer, as far as can be seen */
 
+    struct azfn__secret_ask_state *secrets; /* that were asked for */
+    struct azfn__request_state *requests;   /* to destinations */
     struct azfn__delay *delays;
     azfn_on_cancelled_fn *on_cancelled; /* NULL: the function does not care, or was told */
     void *on_cancelled_data;
@@ -150,6 +154,9 @@ struct azfn_invocation *azfn__invocation_handle(const struct azfn__invocation *i
 /* NULL, and a line in the log, where the handle is of an event that is over, or of one that another thread has.
  * Invocations are never freed while the worker runs, so there is always something to look at. */
 struct azfn__invocation *azfn__invocation_of(const struct azfn_invocation *handle);
+
+/* The same, where the loop has it and it is not answered; otherwise NULL. */
+struct azfn__invocation *azfn__invocation_running_of(const struct azfn_invocation *handle);
 
 /* Makes an invocation usable, once. */
 void azfn__invocation_init(struct azfn__invocation *invocation, struct azfn__dispatcher *dispatcher);

@@ -1,6 +1,7 @@
 /* The answer of azfn.h: what the host would mangle, drop or hang on is refused before it is sent. */
 #include "base/json_scan.h"
 #include "base/span.h"
+#include "worker/asks.h"
 #include "worker/blocking_job.h"
 #include "worker/dispatcher.h"
 #include "worker/invocation_answer.h"
@@ -20,7 +21,11 @@ void azfn__invocation_send(struct azfn__invocation *invocation, const struct azf
     if (job) {
         azfn__blocking_job_keep(job, response);
     } else if (invocation->responder) {
+        uint16_t generation = invocation->generation;
         invocation->responder->respond(invocation, response, invocation->responder_context);
+        if (invocation->generation == generation) { /* a slow caller may take long to read it */
+            azfn__asks_release_secrets(invocation);
+        }
     } else {
         azfn__dispatcher_release(invocation->dispatcher, invocation);
     }

@@ -5,6 +5,7 @@
 #include "broker/privileges.h"
 #include "config/config.h"
 #include "config/config_files.h"
+#include "worker/asks.h"
 #include "worker/blocking_pool.h"
 #include "worker/broker_client.h"
 #include "worker/dispatcher.h"
@@ -34,6 +35,8 @@ struct worker {
     struct azfn__config *config;
     struct azfn__flight_record *flight_record;
     struct azfn__dispatcher dispatcher;
+    struct azfn__secret_slab *slab; /* NULL where no function is granted a secret */
+    struct azfn__asks asks;
     struct azfn__blocking_pool pool; /* of no threads where no function blocks */
     struct azfn__http_server server;
     int exit_code;
@@ -142,6 +145,34 @@ static void on_worn_out(struct azfn_span reason, void *user_data)
     azfn__broker_client_send(&worker->broker, AZFN__FRAME_REPLACE, reason);
 }
 
+static bool on_frame(const struct azfn__frame *frame, void *user_data)
+{
+    struct worker *worker = user_data;
+    return azfn__asks_take(&worker->asks, frame);
+}
+
+/* Pages of it are only used when there are that many secrets at a time. */
+static enum azfn_error make_slab(struct worker *worker)
+{
+    static const struct azfn__secret_slab_options options = {.small_count = 4096, .medium_count = 128, .large_count = 16};
+    size_t grants = 0;
+    for (size_t i = 0; i < worker->config->function_count; i++) {
+        grants += worker->config->functions[i].secret_count;
+    }
+    enum azfn_error error = grants > 0 ? azfn__secret_slab_new(&options, &worker->slab) : AZFN_OK;
+    size_t unlocked_bytes = error == AZFN_OK && worker->slab ? azfn__secret_slab_unlocked_bytes(worker->slab) : 0;
+    if (unlocked_bytes > 0) {
+        char text[128];
+        int length = snprintf(text, sizeof(text), "the worker could not lock %zu KiB of the memory for secrets, see "
+                              "RLIMIT_MEMLOCK: it may be swapped out", unlocked_bytes >> 10);
+        azfn__dispatcher_log(&worker->dispatcher, NULL, AZFN_LOG_WARNING, "sys_monitor_disabled:memory_lock",
+                             azfn__span(text, length > 0 ? (size_t)length : 0));
+    }
+    azfn__asks_init(&worker->asks, &worker->broker, worker->slab);
+    worker->dispatcher.asks = &worker->asks;
+    return error;
+}
+
 static enum azfn_error start_pool(struct worker *worker, const struct azfn__app *app)
 {
     if (!azfn__blocking_pool_is_needed(app->functions, app->function_count)) {
@@ -170,6 +201,9 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
         azfn__dispatcher_init(&worker->dispatcher, &worker->loop, worker->config, app->functions, app->function_count,
                               &worker->broker, worker->flight_record);
     if (error == AZFN_OK) {
+        error = make_slab(worker);
+    }
+    if (error == AZFN_OK) {
         error = start_pool(worker, app);
     }
     if (error == AZFN_OK) {
@@ -184,13 +218,16 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
     end_without_lost_threads(worker);
     azfn__blocking_pool_clean_up(&worker->pool);
     azfn__dispatcher_clean_up(&worker->dispatcher);
+    azfn__asks_clean_up(&worker->asks);
+    azfn__secret_slab_destroy(worker->slab);
     return true;
 }
 
 int azfn__worker_run(const struct azfn__app *app)
 {
     static struct worker worker;
-    const struct azfn__broker_client_callbacks callbacks = {.on_drain = on_drain, .user_data = &worker};
+    const struct azfn__broker_client_callbacks callbacks = {
+        .on_drain = on_drain, .on_frame = on_frame, .user_data = &worker};
     worker.exit_code = 1;
     if (fcntl(AZFN__WORKER_FLIGHT_RECORD, F_GETFD) < 0) {
         fprintf(stderr, "%s: " AZFN__WORKER_ARGUMENT " is for azfn's own use: see --help\n", app->program);

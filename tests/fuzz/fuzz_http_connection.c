@@ -214,7 +214,7 @@ static void end_world(struct world *world)
     CHECK(uv_loop_close(&world->loop) == 0);
     azfn__dispatcher_clean_up(&world->dispatcher);
     azfn__frame_reader_clean_up(&world->broker.reader);
-    azfn__buffer_clean_up(&world->broker.frame);
+    azfn__buffer_clean_up(&world->broker.writer.out);
     azfn__frame_reader_clean_up(&world->frames);
     close(world->broker_end);
     azfn__config_destroy(world->config);

@@ -7,6 +7,7 @@
 
 #include "base/span.h"
 #include "broker/listener.h"
+#include "worker/asks.h"
 #include "worker/dispatcher.h"
 #include "worker/http_server.h"
 
@@ -30,6 +31,7 @@ struct fixture {
     struct azfn__config *config;
     struct azfn__broker_client broker;
     int broker_end;
+    struct azfn__asks asks; /* without a slab until a test makes one */
     struct azfn__flight_record record;
     struct azfn__dispatcher dispatcher;
     struct azfn__config_limits limits;
@@ -172,9 +174,15 @@ static inline void on_drained(void *user_data)
     ((struct fixture *)user_data)->is_drained = true;
 }
 
+static inline bool on_broker_frame(const struct azfn__frame *frame, void *user_data)
+{
+    (void)user_data;
+    return azfn__asks_take(&current->asks, frame);
+}
+
 static inline void start_loop(struct fixture *fixture)
 {
-    const struct azfn__broker_client_callbacks callbacks = {.on_drain = on_broker_drain};
+    const struct azfn__broker_client_callbacks callbacks = {.on_drain = on_broker_drain, .on_frame = on_broker_frame};
     int ends[2];
     assert_int_equal(uv_loop_init(&fixture->loop), 0);
     assert_int_equal(uv_timer_init(&fixture->loop, &fixture->watchdog), 0);
@@ -207,6 +215,8 @@ static inline void set_up_app(struct fixture *fixture, const struct azfn__config
     assert_int_equal(azfn__dispatcher_init(&fixture->dispatcher, &fixture->loop, fixture->config, app->functions,
                                            app->function_count, &fixture->broker, &fixture->record),
                      AZFN_OK);
+    azfn__asks_init(&fixture->asks, &fixture->broker, NULL);
+    fixture->dispatcher.asks = &fixture->asks;
     int fd = azfn__listener_bind(0, 0, &fixture->port);
     assert_true(fd >= 0);
     assert_int_equal(azfn__http_server_start(&fixture->server, &fixture->loop, fd, &fixture->dispatcher,
@@ -252,8 +262,9 @@ static inline void clean_up(struct fixture *fixture)
     uv_run(&fixture->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);
     azfn__dispatcher_clean_up(&fixture->dispatcher);
+    azfn__asks_clean_up(&fixture->asks);
     azfn__frame_reader_clean_up(&fixture->broker.reader);
-    azfn__buffer_clean_up(&fixture->broker.frame);
+    azfn__buffer_clean_up(&fixture->broker.writer.out);
     close(fixture->broker_end);
     azfn__config_destroy(fixture->config);
     current = NULL;
