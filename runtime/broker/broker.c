@@ -10,6 +10,7 @@
 #include "broker/listener.h"
 #include "broker/log_sink.h"
 #include "broker/privileges.h"
+#include "broker/services.h"
 #include "broker/settings.h"
 #include "broker/supervisor.h"
 #include "config/config.h"
@@ -18,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +49,8 @@ struct broker {
     struct azfn__secret *identity_header; /* NULL: not set */
     struct azfn__config_files files;
     struct azfn__config *config;
+    char module_path[PATH_MAX];
+    struct azfn__services services;
     struct azfn__supervisor supervisor;
     uv_loop_t loop;
     uv_signal_t signals[STOP_SIGNAL_COUNT];
@@ -107,6 +111,19 @@ static bool fork_launcher(struct broker *broker)
     return true;
 }
 
+/* It is part of the program, wherever the app's root is. */
+static bool find_module(struct broker *broker)
+{
+    static const char name[] = "azfn-https.so";
+    ssize_t length = readlink("/proc/self/exe", broker->module_path, sizeof(broker->module_path) - sizeof(name));
+    const char *slash = length > 0 ? memrchr(broker->module_path, '/', (size_t)length) : NULL;
+    if (!slash) {
+        return fault(broker, "can't find this program's folder: /proc/self/exe: %s", strerror(errno));
+    }
+    memcpy(broker->module_path + (slash + 1 - broker->module_path), name, sizeof(name));
+    return true;
+}
+
 static bool parse_port(struct azfn_span text, uint16_t *out_port)
 {
     unsigned long port = 0;
@@ -140,7 +157,7 @@ static bool read_configuration(struct broker *broker, const char *root)
 /* By name, and no secret but one, which goes into locked memory. */
 static bool copy_environment(struct broker *broker)
 {
-    const struct azfn__secret_slab_options slots = {.small_count = 64, .medium_count = 64, .large_count = 16};
+    const struct azfn__secret_slab_options slots = {.small_count = 1024, .medium_count = 256, .large_count = 32};
     struct azfn_span port = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_CUSTOMHANDLER_PORT"));
     struct azfn_span app_id = azfn__environment_copy(&broker->arena, AZFN__SPAN("WEBSITE_SITE_NAME"));
     struct azfn_span identity_header = azfn__environment_get(AZFN__SPAN("IDENTITY_HEADER"));
@@ -323,6 +340,35 @@ static bool watch_signals(struct broker *broker)
     return true;
 }
 
+static struct azfn__services_options services_options(struct broker *broker)
+{
+    return (struct azfn__services_options){.loop = &broker->loop,
+                                           .config = broker->config,
+                                           .settings = &broker->settings,
+                                           .development = &broker->development,
+                                           .slab = broker->slab,
+                                           .log = &broker->log,
+                                           .module_path = broker->module_path,
+                                           .identity_endpoint = broker->identity_endpoint,
+                                           .identity_header = broker->identity_header};
+}
+
+static bool check_services(struct broker *broker)
+{
+    struct azfn__config_fault config_fault;
+    const struct azfn__services_options options = services_options(broker);
+    return azfn__services_check(&options, &config_fault) == AZFN_OK || fault(broker, "%s", config_fault.message);
+}
+
+/* Behind the start of the first worker, which does not need them to be ready. */
+static bool start_services(struct broker *broker)
+{
+    struct azfn__config_fault config_fault;
+    const struct azfn__services_options options = services_options(broker);
+    return azfn__services_init(&broker->services, &options, &config_fault) == AZFN_OK ||
+           fault(broker, "%s", config_fault.message);
+}
+
 static bool run_loop(struct broker *broker)
 {
     if (uv_loop_init(&broker->loop) != 0) {
@@ -331,6 +377,7 @@ static bool run_loop(struct broker *broker)
     const struct azfn__supervisor_options options = {.loop = &broker->loop,
                                                      .app = broker->config,
                                                      .launcher = &broker->launcher,
+                                                     .services = &broker->services,
                                                      .log = &broker->log,
                                                      .listener = broker->listener,
                                                      .config = broker->config_fd,
@@ -342,7 +389,11 @@ static bool run_loop(struct broker *broker)
         azfn__host_watch_start(&broker->host_watch, &broker->loop, on_host_ended, broker) != AZFN_OK) {
         return fault(broker, "can't watch worker, signals and host: %s", strerror(errno));
     }
+    if (!start_services(broker)) {
+        return false;
+    }
     uv_run(&broker->loop, UV_RUN_DEFAULT);
+    azfn__services_end(&broker->services);
     return true;
 }
 
@@ -354,11 +405,12 @@ int azfn__broker_run(const struct azfn__app *app)
     azfn__arena_init(&broker.arena, ARENA_MAX_BYTES);
     prctl(PR_SET_NAME, "azfn-broker", 0, 0, 0);
 
-    if (prepare_process(&broker) && fork_launcher(&broker) && take_environment(&broker) &&
-        seal_configuration(&broker) && bind_port(&broker) && give_up_privileges(&broker)) {
+    if (prepare_process(&broker) && fork_launcher(&broker) && find_module(&broker) && take_environment(&broker) &&
+        check_services(&broker) && seal_configuration(&broker) && bind_port(&broker) && give_up_privileges(&broker)) {
         run_loop(&broker);
     }
     azfn__launcher_end(&broker.launcher, LAST_WORDS_MS);
     azfn__log_sink_flush(&broker.log, LAST_WORDS_MS);
+    azfn__secret_slab_destroy(broker.slab);
     return broker.exit_code;
 }

@@ -217,7 +217,7 @@ static void on_replace(struct azfn__supervisor *supervisor, const struct azfn__w
     azfn__restart_schedule_replace(&supervisor->schedule, worker->ready_at_ms);
 }
 
-static void on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
+static bool on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
 {
     struct azfn__supervisor *supervisor = user_data;
     switch (frame->type) {
@@ -241,8 +241,9 @@ static void on_frame(struct azfn__worker_process *worker, const struct azfn__fra
         on_replace(supervisor, worker, frame->payload);
         break;
     default:
-        break;
+        return false;
     }
+    return true;
 }
 
 static void on_lost(struct azfn__worker_process *worker, const char *reason, void *user_data)
@@ -286,8 +287,15 @@ static void on_ready_limit(uv_timer_t *timer)
 static void start_worker(void *user_data)
 {
     struct azfn__supervisor *supervisor = user_data;
-    const struct azfn__worker_process_callbacks callbacks = {
-        .on_frame = on_frame, .on_lost = on_lost, .user_data = supervisor};
+    const struct azfn__worker_process_options options = {
+        .loop = supervisor->options.loop,
+        .log = supervisor->options.log,
+        .services = supervisor->options.services,
+        .launcher = supervisor->options.launcher,
+        .listener = supervisor->options.listener,
+        .config = supervisor->options.config,
+        .suspects = &supervisor->suspects,
+        .callbacks = {.on_frame = on_frame, .on_lost = on_lost, .user_data = supervisor}};
     if (supervisor->has_ended) {
         return;
     }
@@ -297,9 +305,7 @@ static void start_worker(void *user_data)
     }
     supervisor->last_fault[0] = '\0';
     enum azfn_error error = azfn__worker_process_start(
-        supervisor->options.loop, supervisor->options.launcher, supervisor->options.log,
-        supervisor->options.listener, supervisor->options.config, &supervisor->suspects, &callbacks,
-        supervisor->workers.serving ? &supervisor->workers.successor : &supervisor->workers.serving);
+        &options, supervisor->workers.serving ? &supervisor->workers.successor : &supervisor->workers.serving);
     if (error != AZFN_OK) {
         tell_errno(supervisor, "can't start a worker", errno);
         count_failed_start(supervisor);

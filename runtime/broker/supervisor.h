@@ -28,6 +28,7 @@ struct azfn__supervisor_options {
     uv_loop_t *loop;                    /* Required. */
     const struct azfn__config *app;     /* Required. Must outlive the supervisor. */
     struct azfn__launcher *launcher;    /* Required. It has become the worker's user. */
+    struct azfn__services *services; /* Required. May be made later, but before the loop runs. */
     struct azfn__log_sink *log;         /* Required. */
     int listener;                       /* Required. Bound; stays the caller's. */
     int config;                         /* Required. The sealed memfd; stays the caller's. */

@@ -111,27 +111,82 @@ static bool take_log(struct azfn__worker_process *worker, struct azfn_span paylo
     return true;
 }
 
+static void on_writer_closed(uv_handle_t *handle)
+{
+    const struct azfn__frame_writer *writer = handle->data;
+    struct azfn__worker_process *worker = writer->user_data;
+    worker->open_handles--;
+    free_when_closed(worker);
+}
+
+/* Nobody is there any more to answer to. */
+static void close_channel(struct azfn__worker_process *worker)
+{
+    if (uv_is_closing((uv_handle_t *)&worker->channel)) {
+        return;
+    }
+    azfn__worker_asks_destroy(worker->asks);
+    worker->asks = NULL;
+    close_pipe(&worker->channel);
+    if (worker->writer.prepare.type == UV_PREPARE) {
+        azfn__frame_writer_close(&worker->writer, on_writer_closed);
+    }
+}
+
 static void lose(struct azfn__worker_process *worker, const char *reason)
 {
     /* the kill goes out first: a closed channel would have the worker end by itself, as if in order */
     if (!worker->is_closing) {
         worker->callbacks.on_lost(worker, reason, worker->callbacks.user_data);
     }
-    close_pipe(&worker->channel);
+    close_channel(worker);
 }
 
-static void take_frames(struct azfn__worker_process *worker, const char *data, size_t length)
+static bool is_ask(enum azfn__frame_type type)
+{
+    return type >= AZFN__FRAME_SECRET_ASK && type <= AZFN__FRAME_REQUEST_CANCEL;
+}
+
+/* False: it is malformed. */
+static bool take_ask(struct azfn__worker_process *worker, const struct azfn__frame *frame)
+{
+    if (worker->has_ended) {
+        return true;
+    }
+    if (!worker->asks) {
+        worker->asks = azfn__worker_asks_new(worker->services, &worker->writer);
+    }
+    return !worker->asks || azfn__worker_asks_take(worker->asks, frame);
+}
+
+static bool take_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame)
+{
+    if (frame->type == AZFN__FRAME_LOG) {
+        return take_log(worker, frame->payload);
+    }
+    return is_ask(frame->type) ? take_ask(worker, frame)
+                               : worker->callbacks.on_frame(worker, frame, worker->callbacks.user_data);
+}
+
+/* It may ask for more than it reads: then it has to wait. */
+static bool is_behind(struct azfn__worker_process *worker)
+{
+    if (worker->writer.out.length > AZFN__WORKER_ASKS_PENDING_BYTES) {
+        azfn__frame_writer_flush(&worker->writer);
+    }
+    worker->is_behind = !worker->has_ended && worker->writer.waiting_bytes > AZFN__WORKER_ASKS_PENDING_BYTES;
+    return worker->is_behind;
+}
+
+static void on_channel(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer);
+
+/* Those that were read, until it is behind. */
+static void take_frames(struct azfn__worker_process *worker)
 {
     struct azfn__frame frame;
     enum azfn_error error = AZFN_OK;
-    if (!azfn__frame_reader_feed(&worker->reader, data, length)) {
-        lose(worker, "it sent more than a frame can hold");
-        return;
-    }
-    while ((error = azfn__frame_reader_next(&worker->reader, &frame)) == AZFN_OK) {
-        if (frame.type != AZFN__FRAME_LOG) {
-            worker->callbacks.on_frame(worker, &frame, worker->callbacks.user_data);
-        } else if (!take_log(worker, frame.payload)) {
+    while (!is_behind(worker) && (error = azfn__frame_reader_next(&worker->reader, &frame)) == AZFN_OK) {
+        if (!take_frame(worker, &frame)) {
             error = AZFN_ERROR_SYNTAX;
             break;
         }
@@ -139,18 +194,48 @@ static void take_frames(struct azfn__worker_process *worker, const char *data, s
             return;
         }
     }
-    if (error != AZFN_ERROR_UNAVAILABLE) {
+    if (worker->is_behind) {
+        uv_read_stop((uv_stream_t *)&worker->channel);
+    } else if (error != AZFN_ERROR_UNAVAILABLE) {
         lose(worker, "it sent a malformed frame");
     }
+}
+
+static void take_bytes(struct azfn__worker_process *worker, const char *data, size_t length)
+{
+    if (!azfn__frame_reader_feed(&worker->reader, data, length)) {
+        lose(worker, "it sent more than a frame can hold");
+        return;
+    }
+    take_frames(worker);
 }
 
 static void on_channel(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct azfn__worker_process *worker = stream->data;
     if (count > 0) {
-        take_frames(worker, buffer->base, (size_t)count);
+        take_bytes(worker, buffer->base, (size_t)count);
     } else if (count < 0) {
         lose(worker, NULL);
+    }
+}
+
+/* It has read everything: what it was kept waiting with goes on. */
+static void on_sent(void *user_data)
+{
+    struct azfn__worker_process *worker = user_data;
+    if (uv_is_closing((uv_handle_t *)&worker->channel) || worker->writer.has_failed) {
+        return;
+    }
+    if (worker->asks) {
+        azfn__worker_asks_resume(worker->asks);
+    }
+    if (!worker->is_behind) {
+        return;
+    }
+    take_frames(worker);
+    if (!worker->is_behind && !uv_is_closing((uv_handle_t *)&worker->channel)) {
+        uv_read_start((uv_stream_t *)&worker->channel, on_allocate, on_channel);
     }
 }
 
@@ -198,12 +283,10 @@ static void close_all(int *descriptors, size_t count)
     }
 }
 
-enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launcher *launcher,
-                                           struct azfn__log_sink *log, int listener, int config,
-                                           const struct azfn__suspects *suspects,
-                                           const struct azfn__worker_process_callbacks *callbacks,
+enum azfn_error azfn__worker_process_start(const struct azfn__worker_process_options *options,
                                            struct azfn__worker_process **out_worker)
 {
+    uv_loop_t *loop = options->loop;
     int ours[3] = {-1, -1, -1};
     int theirs[3] = {-1, -1, -1};
     int flight = -1;
@@ -212,8 +295,9 @@ enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launche
     if (!worker) {
         return AZFN_ERROR_NO_MEMORY;
     }
-    worker->log = log;
-    worker->callbacks = *callbacks;
+    worker->log = options->log;
+    worker->callbacks = options->callbacks;
+    worker->services = options->services;
     azfn__frame_reader_init(&worker->reader);
     azfn__buffer_init(&worker->outputs[0].line, LINE_MAX_BYTES);
     azfn__buffer_init(&worker->outputs[1].line, LINE_MAX_BYTES);
@@ -222,12 +306,17 @@ enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launche
     if (!worker->flight_record || !make_streams(ours, theirs) ||
         !open_pipe(loop, worker, &worker->outputs[0].pipe, &ours[0], on_output) ||
         !open_pipe(loop, worker, &worker->outputs[1].pipe, &ours[1], on_output) ||
-        !open_pipe(loop, worker, &worker->channel, &ours[2], on_channel)) {
+        !open_pipe(loop, worker, &worker->channel, &ours[2], on_channel) ||
+        azfn__frame_writer_init(&worker->writer, loop, (uv_stream_t *)&worker->channel) != AZFN_OK) {
         goto cleanup;
     }
-    worker->flight_record->suspects = *suspects;
-    const int passed[AZFN__WORKER_PASSED_DESCRIPTORS] = {theirs[0], theirs[1], listener, theirs[2], config, flight};
-    result = azfn__launcher_start(launcher, passed);
+    worker->open_handles++;
+    worker->writer.on_sent = on_sent;
+    worker->writer.user_data = worker;
+    worker->flight_record->suspects = *options->suspects;
+    const int passed[AZFN__WORKER_PASSED_DESCRIPTORS] = {theirs[0],         theirs[1], options->listener, theirs[2],
+                                                         options->config, flight};
+    result = azfn__launcher_start(options->launcher, passed);
 
 cleanup:;
     int error = errno;
@@ -245,17 +334,10 @@ cleanup:;
 
 void azfn__worker_process_send(struct azfn__worker_process *worker, enum azfn__frame_type type)
 {
-    struct azfn__buffer frame;
-    if (uv_is_closing((uv_handle_t *)&worker->channel)) {
-        return;
+    if (!uv_is_closing((uv_handle_t *)&worker->channel)) {
+        azfn__frame_append(&worker->writer.out, type, azfn__span("", 0));
+        azfn__frame_writer_flush(&worker->writer);
     }
-    azfn__buffer_init(&frame, AZFN__FRAME_HEADER_BYTES);
-    azfn__frame_append(&frame, type, azfn__span("", 0));
-    uv_buf_t bytes = uv_buf_init(frame.data, (unsigned)frame.length);
-    if (!frame.has_failed) {
-        uv_try_write((uv_stream_t *)&worker->channel, &bytes, 1);
-    }
-    azfn__buffer_clean_up(&frame);
 }
 
 void azfn__worker_process_read_rest(struct azfn__worker_process *worker)
@@ -269,7 +351,7 @@ void azfn__worker_process_read_rest(struct azfn__worker_process *worker)
         if (count <= 0) {
             return;
         }
-        take_frames(worker, read_buffer, (size_t)count);
+        take_bytes(worker, read_buffer, (size_t)count);
     }
 }
 
@@ -298,8 +380,10 @@ void azfn__worker_process_close(struct azfn__worker_process *worker)
         if (pipes[i]->type == UV_NAMED_PIPE) {
             if (i < 2) {
                 read_rest(worker, &worker->outputs[i]);
+                close_pipe(pipes[i]);
+            } else {
+                close_channel(worker);
             }
-            close_pipe(pipes[i]);
         }
     }
     free_when_closed(worker);

@@ -6,7 +6,9 @@
 
 #include "broker/launcher.h"
 #include "broker/log_sink.h"
+#include "broker/worker_asks.h"
 #include "channel/frame.h"
+#include "channel/frame_writer.h"
 #include "worker/flight_record.h"
 
 #include <azfn.h>
@@ -15,8 +17,8 @@
 struct azfn__worker_process;
 
 struct azfn__worker_process_callbacks {
-    /* A frame other than a log line. */
-    void (*on_frame)(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data);
+    /* A frame other than a log line or an ask. False: it is nothing that a worker sends. */
+    bool (*on_frame)(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data);
     /* The channel ended, with reason NULL, or broke the protocol, with a static text that says how: the worker is
      * dead or must die. */
     void (*on_lost)(struct azfn__worker_process *worker, const char *reason, void *user_data);
@@ -39,6 +41,10 @@ struct azfn__worker_process {
     uv_pipe_t channel;
     struct azfn__worker_output outputs[2]; /* stdout, stderr */
     struct azfn__frame_reader reader;
+    struct azfn__frame_writer writer;
+    struct azfn__services *services;
+    struct azfn__worker_asks *asks; /* NULL until it asks for something */
+    bool is_behind;                 /* it does not read what it asked for: it is not read either */
     struct azfn__flight_record *flight_record;
     struct azfn__log_sink *log;
     struct azfn__worker_process_callbacks callbacks;
@@ -46,13 +52,20 @@ struct azfn__worker_process {
     bool is_closing;
 };
 
-/* Makes the descriptors and has the launcher start a worker with them. listener and config stay the caller's.
- * suspects is what it must not run; copied.
+struct azfn__worker_process_options {
+    uv_loop_t *loop;                        /* Required, as all others. These three outlive the worker. */
+    struct azfn__log_sink *log;
+    struct azfn__services *services;        /* Answer what it asks for. */
+    struct azfn__launcher *launcher;
+    int listener;                           /* Stay the caller's. */
+    int config;
+    const struct azfn__suspects *suspects;  /* What it must not run; copied. */
+    struct azfn__worker_process_callbacks callbacks;
+};
+
+/* Makes the descriptors and has the launcher start a worker with them.
  * Errors: AZFN_ERROR_SYSTEM with errno, AZFN_ERROR_NO_MEMORY. */
-AZFN_MUST_USE enum azfn_error azfn__worker_process_start(uv_loop_t *loop, struct azfn__launcher *launcher,
-                                                         struct azfn__log_sink *log, int listener, int config,
-                                                         const struct azfn__suspects *suspects,
-                                                         const struct azfn__worker_process_callbacks *callbacks,
+AZFN_MUST_USE enum azfn_error azfn__worker_process_start(const struct azfn__worker_process_options *options,
                                                          struct azfn__worker_process **out_worker);
 
 /* Sends a frame without payload. One that can't be sent at once is for a worker that does not read any more. */

@@ -31,13 +31,14 @@ static struct {
     struct azfn__log_sink log;
     int lines[2]; /* what the host would read of stdout and stderr */
     struct azfn__worker_process *worker;
+    struct azfn__services services;
     struct azfn__suspects suspects;
     unsigned losses;
     size_t frames;             /* other than log lines */
     struct azfn__buffer bytes; /* all that came on the channel until the loss */
 } world;
 
-static void on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
+static bool on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
 {
     (void)user_data;
     CHECK(worker == world.worker && frame->type != AZFN__FRAME_LOG && world.losses == 0);
@@ -49,6 +50,7 @@ static void on_frame(struct azfn__worker_process *worker, const struct azfn__fra
                                                                   .event = AZFN__SPAN("sys_crash:worker"),
                                                                   .description = frame->payload});
     }
+    return true;
 }
 
 static void on_lost(struct azfn__worker_process *worker, const char *reason, void *user_data)
@@ -115,10 +117,16 @@ static void make_world(void)
 
 static void start_worker(void)
 {
-    const struct azfn__worker_process_callbacks callbacks = {.on_frame = on_frame, .on_lost = on_lost};
+    const struct azfn__worker_process_options options = {.loop = &world.loop,
+                                                         .log = &world.log,
+                                                         .services = &world.services,
+                                                         .launcher = &world.launcher,
+                                                         .listener = world.launcher_end,
+                                                         .config = world.launcher_end,
+                                                         .suspects = &world.suspects,
+                                                         .callbacks = {.on_frame = on_frame, .on_lost = on_lost}};
     struct azfn__launcher_command command;
-    CHECK(azfn__worker_process_start(&world.loop, &world.launcher, &world.log, world.launcher_end, world.launcher_end,
-                                     &world.suspects, &callbacks, &world.worker) == AZFN_OK);
+    CHECK(azfn__worker_process_start(&options, &world.worker) == AZFN_OK);
     CHECK(take_command(&command) && command.kind == AZFN__LAUNCHER_START);
     CHECK(world.worker_end_count == AZFN__WORKER_PASSED_DESCRIPTORS);
     world.worker->pid = PID;
