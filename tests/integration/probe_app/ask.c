@@ -12,7 +12,12 @@
  *   sleep=MS  wait  open                                for functions that block: "wait" until somebody does "open"
  *   await                                               until nobody waits for the answer any more
  *   crash  exit=N  spin=MS  hang                        what no function should do
- *   demand                                              what an attacker may do: asks the broker for another worker */
+ *   secret=NAME                                         gets it, body = error, version and HMAC of "probe"
+ *   secrets=N:NAME                                      the same N times at once, body of the last one
+ *   request=DESTINATION,METHOD,PATH[,BODY]              body = error, status and body of the answer; reqheader=Name:value before it
+ *   relay=DESTINATION,METHOD,PATH                       the same with the body that came, and body = the answer's
+ *   demand  raw=BYTES  flood=BYTES                      what an attacker may do: asks the broker for another worker; writes
+ *                                                       to the channel, once, or until it takes no more for a second */
 #include "probe.h"
 
 #include <semaphore.h>
@@ -24,6 +29,8 @@
 #include <unistd.h>
 
 struct ask {
+    struct azfn_header header; /* of a request */
+    int pending;
     int status;
     const char *type;
     struct azfn_span body;
@@ -80,6 +87,34 @@ static void demand(void)
     static const char frame[] = "\x0e\0\0\0\x05\0\0\0I say\nso\x1b WARN";
     ssize_t count = write(4, frame, sizeof(frame) - 1);
     (void)count;
+}
+
+static void write_raw(struct azfn_span bytes)
+{
+    ssize_t count = write(4, bytes.data, bytes.length);
+    (void)count;
+}
+
+static void flood(struct azfn_span bytes)
+{
+    static char many[65536];
+    size_t length = 0;
+    while (length + bytes.length <= sizeof(many)) {
+        memcpy(many + length, bytes.data, bytes.length);
+        length += bytes.length;
+    }
+    int refusals = 0;
+    size_t offset = 0;
+    while (refusals < 1000) { /* whole frames, however they are taken */
+        ssize_t count = write(4, many + offset, length - offset);
+        if (count <= 0) {
+            refusals++;
+            sleep_ms(1);
+        } else {
+            offset = (offset + (size_t)count) % length;
+            refusals = 0;
+        }
+    }
 }
 
 static struct azfn_span next_word(struct azfn_span *words)
@@ -145,6 +180,90 @@ static void make_body(struct azfn_invocation *invocation, struct ask *ask, size_
     ask->body = (struct azfn_span){bytes, length};
 }
 
+static struct azfn_span hex(struct azfn_invocation *invocation, struct azfn_span bytes)
+{
+    char *text = azfn_alloc(invocation, 2 * bytes.length + 1);
+    for (size_t i = 0; i < bytes.length; i++) {
+        snprintf(text + 2 * i, 3, "%02x", (unsigned)(unsigned char)bytes.data[i]);
+    }
+    return (struct azfn_span){text, 2 * bytes.length};
+}
+
+static void on_secret(struct azfn_invocation *invocation, enum azfn_error error, const struct azfn_secret *secret,
+                      void *user_data)
+{
+    struct ask *ask = user_data;
+    ask->body = azfn_format(invocation, "%s %.*s %.*s", azfn_error_name(error),
+                            AZFN_SPAN_ARGS(azfn_secret_version(invocation, secret)),
+                            AZFN_SPAN_ARGS(hex(invocation, azfn_secret_sign(invocation, secret, azfn_span_of("probe")))));
+    if (--ask->pending == 0) {
+        go_on(invocation, ask);
+    }
+}
+
+static bool get_secrets(struct azfn_invocation *invocation, struct ask *ask, int count, const char *name)
+{
+    for (ask->pending = 0; ask->pending < count; ask->pending++) {
+        enum azfn_error error = azfn_secret_get(invocation, name, on_secret, ask);
+        if (error != AZFN_OK) {
+            ask->body = azfn_span_of(azfn_error_name(error));
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_relayed(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_request *request,
+                       void *user_data)
+{
+    struct ask *ask = user_data;
+    ask->body = error == AZFN_OK ? azfn_response_body(invocation, request) : azfn_span_of(azfn_error_name(error));
+    ask->type = "application/octet-stream";
+    go_on(invocation, ask);
+}
+
+static void on_response(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_request *request,
+                        void *user_data)
+{
+    struct ask *ask = user_data;
+    ask->body = azfn_format(invocation, "%s %d %.*s", azfn_error_name(error), azfn_response_status(invocation, request),
+                            AZFN_SPAN_ARGS(azfn_response_body(invocation, request)));
+    go_on(invocation, ask);
+}
+
+static bool send_request(struct azfn_invocation *invocation, struct ask *ask, char *argument, bool is_relay)
+{
+    char *method = strchr(argument, ',');
+    char *path = method ? strchr(method + 1, ',') : NULL;
+    char *body = path ? strchr(path + 1, ',') : NULL;
+    if (!path) {
+        return true;
+    }
+    *method++ = '\0';
+    *path++ = '\0';
+    if (body) {
+        *body++ = '\0';
+    }
+    const struct azfn_request_options options = {.method = method,
+                                                 .path = azfn_span_of(path),
+                                                 .headers = &ask->header,
+                                                 .header_count = ask->header.name ? 1 : 0,
+                                                 .body = is_relay ? azfn_http_body(invocation) : azfn_span_of(body)};
+    enum azfn_error error =
+        azfn_request(invocation, argument, &options, is_relay ? on_relayed : on_response, ask, NULL);
+    ask->body = azfn_span_of(azfn_error_name(error));
+    return error != AZFN_OK;
+}
+
+static void set_request_header(struct ask *ask, char *argument)
+{
+    char *colon = strchr(argument, ':');
+    if (colon) {
+        *colon = '\0';
+        ask->header = (struct azfn_header){argument, azfn_span_of(colon + 1)};
+    }
+}
+
 /* False: it has answered, or something later will. */
 static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azfn_span word)
 {
@@ -196,6 +315,20 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         sem_post(&gate);
     } else if (azfn_span_equals(name, "await")) {
         await_cancellation(invocation);
+    } else if (azfn_span_equals(name, "secret")) {
+        return get_secrets(invocation, ask, 1, argument.data);
+    } else if (azfn_span_equals(name, "secrets")) {
+        return get_secrets(invocation, ask, (int)number, argument.data + strcspn(argument.data, ":") + 1);
+    } else if (azfn_span_equals(name, "request")) {
+        return send_request(invocation, ask, (char *)argument.data, false);
+    } else if (azfn_span_equals(name, "relay")) {
+        return send_request(invocation, ask, (char *)argument.data, true);
+    } else if (azfn_span_equals(name, "reqheader")) {
+        set_request_header(ask, (char *)argument.data);
+    } else if (azfn_span_equals(name, "raw")) {
+        write_raw(argument);
+    } else if (azfn_span_equals(name, "flood")) {
+        flood(argument);
     } else if (azfn_span_equals(name, "demand")) {
         demand();
     } else if (azfn_span_equals(name, "delay")) {
