@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -198,23 +199,29 @@ static void take_frames(struct azfn__worker_process *worker)
         uv_read_stop((uv_stream_t *)&worker->channel);
     } else if (error != AZFN_ERROR_UNAVAILABLE) {
         lose(worker, "it sent a malformed frame");
+    } else {
+        azfn__frame_reader_wipe(&worker->reader);
     }
 }
 
-static void take_bytes(struct azfn__worker_process *worker, const char *data, size_t length)
+/* Of read_buffer. A function may have put a secret into the body of a request. */
+static void take_bytes(struct azfn__worker_process *worker, size_t length)
 {
-    if (!azfn__frame_reader_feed(&worker->reader, data, length)) {
+    bool is_taken = azfn__frame_reader_feed(&worker->reader, read_buffer, length);
+    sodium_memzero(read_buffer, length);
+    if (is_taken) {
+        take_frames(worker);
+    } else {
         lose(worker, "it sent more than a frame can hold");
-        return;
     }
-    take_frames(worker);
 }
 
 static void on_channel(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct azfn__worker_process *worker = stream->data;
+    (void)buffer; /* read_buffer */
     if (count > 0) {
-        take_bytes(worker, buffer->base, (size_t)count);
+        take_bytes(worker, (size_t)count);
     } else if (count < 0) {
         lose(worker, NULL);
     }
@@ -351,7 +358,7 @@ void azfn__worker_process_read_rest(struct azfn__worker_process *worker)
         if (count <= 0) {
             return;
         }
-        take_bytes(worker, read_buffer, (size_t)count);
+        take_bytes(worker, (size_t)count);
     }
 }
 
