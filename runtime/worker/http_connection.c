@@ -4,6 +4,7 @@
 #include "worker/http_body.h"
 #include "worker/http_exchange.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -359,9 +360,8 @@ void azfn__http_connection_abort(struct azfn__http_connection *connection)
     }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+static void take_read(struct azfn__http_connection *connection, ssize_t count)
 {
-    struct azfn__http_connection *connection = stream->data;
     if (count == 0 || connection->phase == AZFN__CONNECTION_CLOSING) {
         return;
     }
@@ -381,11 +381,20 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     } else if (connection->is_body_broken) {
         return; /* until the function has answered, and then it lingers */
     } else if (connection->is_body_open) {
-        azfn__http_body_read(connection, buffer->base, (size_t)count);
+        azfn__http_body_read(connection, read_buffer, (size_t)count);
     } else if (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->is_waiting) {
-        azfn__http_connection_keep_ahead(connection, buffer->base, (size_t)count);
+        azfn__http_connection_keep_ahead(connection, read_buffer, (size_t)count);
     } else {
-        process(connection, buffer->base, (size_t)count);
+        process(connection, read_buffer, (size_t)count);
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    (void)buffer; /* read_buffer */
+    take_read(stream->data, count);
+    if (count > 0) {
+        sodium_memzero(read_buffer, (size_t)count); /* a caller's key, perhaps, and its request may be over */
     }
 }
 
