@@ -14,8 +14,10 @@
  *   crash  exit=N  spin=MS  hang                        what no function should do
  *   secret=NAME                                         gets it, body = error, version and HMAC of "probe"
  *   secrets=N:NAME                                      the same N times at once, body of the last one
+ *   take=NAME                                           the same with its value as the body: what it should keep to itself
  *   request=DESTINATION,METHOD,PATH[,BODY]              body = error, status and body of the answer; reqheader=Name:value before it
  *   relay=DESTINATION,METHOD,PATH                       the same with the body that came, and body = the answer's
+ *   carry=DESTINATION,METHOD,PATH                       the same with the body that "take" has made
  *   demand  raw=BYTES  flood=BYTES                      what an attacker may do: asks the broker for another worker; writes
  *                                                       to the channel, once, or until it takes no more for a second */
 #include "probe.h"
@@ -201,6 +203,15 @@ static void on_secret(struct azfn_invocation *invocation, enum azfn_error error,
     }
 }
 
+static void on_secret_to_take(struct azfn_invocation *invocation, enum azfn_error error,
+                              const struct azfn_secret *secret, void *user_data)
+{
+    struct ask *ask = user_data;
+    ask->body = error == AZFN_OK ? azfn_format(invocation, "%.*s", AZFN_SPAN_ARGS(azfn_secret_reveal(invocation, secret)))
+                                 : azfn_span_of(azfn_error_name(error));
+    go_on(invocation, ask);
+}
+
 static bool get_secrets(struct azfn_invocation *invocation, struct ask *ask, int count, const char *name)
 {
     for (ask->pending = 0; ask->pending < count; ask->pending++) {
@@ -231,7 +242,9 @@ static void on_response(struct azfn_invocation *invocation, enum azfn_error erro
     go_on(invocation, ask);
 }
 
-static bool send_request(struct azfn_invocation *invocation, struct ask *ask, char *argument, bool is_relay)
+enum body_source { OF_THE_WORD, OF_THE_CALLER, OF_THE_SECRET };
+
+static bool send_request(struct azfn_invocation *invocation, struct ask *ask, char *argument, enum body_source source)
 {
     char *method = strchr(argument, ',');
     char *path = method ? strchr(method + 1, ',') : NULL;
@@ -244,13 +257,15 @@ static bool send_request(struct azfn_invocation *invocation, struct ask *ask, ch
     if (body) {
         *body++ = '\0';
     }
+    const struct azfn_span bodies[] = {
+        [OF_THE_WORD] = azfn_span_of(body), [OF_THE_CALLER] = azfn_http_body(invocation), [OF_THE_SECRET] = ask->body};
     const struct azfn_request_options options = {.method = method,
                                                  .path = azfn_span_of(path),
                                                  .headers = &ask->header,
                                                  .header_count = ask->header.name ? 1 : 0,
-                                                 .body = is_relay ? azfn_http_body(invocation) : azfn_span_of(body)};
+                                                 .body = bodies[source]};
     enum azfn_error error =
-        azfn_request(invocation, argument, &options, is_relay ? on_relayed : on_response, ask, NULL);
+        azfn_request(invocation, argument, &options, source == OF_THE_WORD ? on_response : on_relayed, ask, NULL);
     ask->body = azfn_span_of(azfn_error_name(error));
     return error != AZFN_OK;
 }
@@ -320,9 +335,13 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
     } else if (azfn_span_equals(name, "secrets")) {
         return get_secrets(invocation, ask, (int)number, argument.data + strcspn(argument.data, ":") + 1);
     } else if (azfn_span_equals(name, "request")) {
-        return send_request(invocation, ask, (char *)argument.data, false);
+        return send_request(invocation, ask, (char *)argument.data, OF_THE_WORD);
     } else if (azfn_span_equals(name, "relay")) {
-        return send_request(invocation, ask, (char *)argument.data, true);
+        return send_request(invocation, ask, (char *)argument.data, OF_THE_CALLER);
+    } else if (azfn_span_equals(name, "carry")) {
+        return send_request(invocation, ask, (char *)argument.data, OF_THE_SECRET);
+    } else if (azfn_span_equals(name, "take")) {
+        return azfn_secret_get(invocation, argument.data, on_secret_to_take, ask) != AZFN_OK;
     } else if (azfn_span_equals(name, "reqheader")) {
         set_request_header(ask, (char *)argument.data);
     } else if (azfn_span_equals(name, "raw")) {
