@@ -343,6 +343,7 @@ class CoreTests(Case):
     def abort_and_wait(self, process):
         """Whether the kernel says that it has written a core."""
         os.kill(process.pid, signal.SIGABRT)
+        os.kill(process.pid, signal.SIGCONT)
         _, status = os.waitpid(process.pid, 0)
         process.returncode = -os.WTERMSIG(status)
         self.assertEqual(process.returncode, -signal.SIGABRT)
@@ -380,13 +381,13 @@ class CoreTests(Case):
                 if int(role.status()["Uid"][0]) != 0:
                     # the kernel gives this to the process's user only if that may have it dumped
                     self.assertEqual((role.folder / "environ").stat().st_uid, 0, role.name())
+            os.kill(process.pid, signal.SIGSTOP)  # it would end by itself when the others do
             for role in (roles.worker, roles.launcher):
                 name = role.name()
                 os.kill(role.pid, signal.SIGABRT)
                 probe.wait_until(lambda role=role: not role.is_alive(), what=f"the end of {name}")
                 self.assertEqual(self.cores(app), before, name)
-            if process.poll() is None:  # without a launcher it may have ended by itself
-                self.assertFalse(self.abort_and_wait(process))
+            self.assertFalse(self.abort_and_wait(process))
             self.assertEqual(self.cores(app), before, "broker")
 
     @staticmethod
