@@ -20,6 +20,7 @@ def message(trigger):
 
 FUNCTIONS = {
     "hello": http("hello/{name}", "get"),
+    "secret": http("secret/{name}", "get"),
     "upload": http("upload", "post"),
     "long_text": message("queueTrigger"),
     "one_member": message("queueTrigger"),
@@ -27,7 +28,11 @@ FUNCTIONS = {
 }
 
 
-def write(folder, routes=0):
+POLICY = {"secrets": {"key": {"reference": "@Microsoft.KeyVault(VaultName=dev;SecretName=key)"}},
+          "functions": {"secret": {"secrets": ["key"]}}}
+
+
+def write(folder, routes=0, policy=None):
     """Makes the app of bench_handler_<routes> in an empty folder, readable for the worker's user."""
     folder = pathlib.Path(folder)
     functions = dict(FUNCTIONS)
@@ -35,6 +40,8 @@ def write(folder, routes=0):
         functions[f"route_{i:04}"] = http(f"things-{i:04}/{{name}}", "get")
     folder.chmod(0o755)
     (folder / "host.json").write_text(json.dumps(HOST))
+    if policy:
+        (folder / "azfn.json").write_text(json.dumps(policy))
     for name, content in functions.items():
         (folder / name).mkdir()
         (folder / name / "function.json").write_text(json.dumps(content))

@@ -1,12 +1,13 @@
 """Measures the handler beside a minimal epoll server, in turns, and writes docs/performance.md.
 
-    python3 tests/bench/bench.py [--build DIR] [--long] [--output FILE]
+    python3 tests/bench/bench.py [--build DIR] [--long] [--secret] [--output FILE]
 
 It needs two cores: one for the server, one for wrk. Ratios and counts hold from machine to machine, times do not.
---long also sends ten million requests.
+--long also sends ten million requests. --secret measures what a secret costs, and puts that into the page that is there.
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import socket
@@ -14,6 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "tools" / "azfn-local"))
 
 import apps
 import counters
@@ -43,6 +46,9 @@ class Bench:
             self.apps[routes] = folder / f"app_{routes}"
             self.apps[routes].mkdir()
             apps.write(self.apps[routes], routes)
+        self.secret_app = folder / "app_secret"
+        self.secret_app.mkdir()
+        apps.write(self.secret_app, 0, apps.POLICY)
 
     def handler(self, routes=0):
         return [str(self.programs / f"bench_handler_{routes}")]
@@ -92,6 +98,38 @@ def measure_goals(bench):
             "minimal_instructions": counters.instructions_per_request(bench.minimal(answer), bench.folder, work, count),
         })
     return rows
+
+
+@contextlib.contextmanager
+def vault(bench):
+    """The environment for a handler that has a secret."""
+    from azfn_local.stand_ins import StandIns
+    with StandIns(apps.POLICY, settings={}) as stand_ins:
+        yield stand_ins.env
+
+
+def measure_secret(bench):
+    """What a function that gets a cached secret costs more than the same without, in answers of the minimal server."""
+    say("a cached secret")
+    plain, secret = load.Work("without", "/api/hello/Ada"), load.Work("with", "/api/secret/Ada")
+    result = {"turns": [], "instructions": {}, "calls": {}}
+    with vault(bench) as env:
+        with servers.Server(bench.handler(), bench.secret_app, core=SERVER_CORE, env=env) as handler:
+            answer = load.ask(handler.port, secret)
+            with bench.start_minimal(answer) as minimal:
+                for _ in range(ROUNDS):
+                    result["turns"].append({name: bench.cost(server, work)[0] for name, server, work in
+                                            (("without", handler, plain), ("with", handler, secret),
+                                             ("minimal", minimal, plain))})
+        for work in (plain, secret):
+            result["instructions"][work.name] = counters.instructions_per_request(
+                bench.handler(), bench.secret_app, work, 1000, env)
+            for connections in (1, 64):
+                result["calls"][work.name, connections] = counters.calls_per_request(
+                    bench.handler(), bench.secret_app, work, 640, connections, env)
+        result["instructions"]["minimal"] = counters.instructions_per_request(
+            bench.minimal(answer), bench.folder, plain, 1000)
+    return result
 
 
 def measure_calls(bench):
@@ -195,6 +233,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--long", action="store_true", help="ten million requests instead of a hundred thousand")
     parser.add_argument("--output", type=pathlib.Path, help="where to write the page; otherwise it is printed")
+    parser.add_argument("--secret", action="store_true", help="that section only")
     options = parser.parse_args()
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -202,11 +241,19 @@ def main():
         folder = pathlib.Path(folder)
         folder.chmod(0o755)  # the worker is another user
         bench = Bench(options.build.resolve(), folder)
+        if options.secret:
+            run = measure_secret(bench)
+            page = report.secret_section(run)
+            if options.output:
+                options.output.write_text(report.with_secret_section(options.output.read_text(), run))
+            print(page)
+            return
         others = languages.found(folder)
         page = report.page({
             "load": LOAD_BEFORE,
             "goals": measure_goals(bench),
             "calls": measure_calls(bench),
+            "secret": measure_secret(bench),
             "start": measure_start(bench, others),
             "connection_bytes": measure_idle_connections(bench),
             "scaling": measure_scaling(bench),

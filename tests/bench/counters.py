@@ -17,26 +17,27 @@ def _instructions(folder):
     return total
 
 
-def _count_instructions(command, cwd, work, count):
+def _count_instructions(command, cwd, work, count, env):
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder).chmod(0o777)  # the worker is another user
         wrap = ["valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
                 f"--callgrind-out-file={folder}/callgrind.out.%p"]
-        with servers.Server(command, cwd, wrap=wrap) as server:
+        with servers.Server(command, cwd, wrap=wrap, env=env) as server:
             load.send_in_turn(server.port, work, count)
         return _instructions(folder)
 
 
-def instructions_per_request(command, cwd, work, count):
-    fewer = _count_instructions(command, cwd, work, count)
-    more = _count_instructions(command, cwd, work, 2 * count)
+def instructions_per_request(command, cwd, work, count, env=None):
+    fewer = _count_instructions(command, cwd, work, count, env)
+    more = _count_instructions(command, cwd, work, 2 * count, env)
     return (more - fewer) / count
 
 
-def _count_calls(command, cwd, work, count, connections):
+def _count_calls(command, cwd, work, count, connections, env):
     with tempfile.TemporaryDirectory() as folder:
         table = pathlib.Path(folder) / "calls"
-        with servers.Server(command, cwd, wrap=["strace", "-f", "-c", "-o", str(table)], is_parent=True) as server:
+        with servers.Server(command, cwd, wrap=["strace", "-f", "-c", "-o", str(table)], is_parent=True,
+                            env=env) as server:
             load.send_in_turn(server.port, work, count, connections)
         calls = {}
         for line in table.read_text().splitlines():
@@ -46,9 +47,9 @@ def _count_calls(command, cwd, work, count, connections):
         return calls
 
 
-def calls_per_request(command, cwd, work, count, connections=1):
+def calls_per_request(command, cwd, work, count, connections=1, env=None):
     """{name: calls per request}, those that are made at all."""
-    fewer = _count_calls(command, cwd, work, count, connections)
-    more = _count_calls(command, cwd, work, 2 * count, connections)
+    fewer = _count_calls(command, cwd, work, count, connections, env)
+    more = _count_calls(command, cwd, work, 2 * count, connections, env)
     each = {name: (calls - fewer.get(name, 0)) / count for name, calls in more.items()}
     return {name: calls for name, calls in sorted(each.items()) if calls >= 0.005}

@@ -4,6 +4,7 @@ import datetime
 import pathlib
 import platform
 import re
+import statistics
 import subprocess
 
 PAGE = """\
@@ -48,6 +49,7 @@ costs comes from its three layers of escapes: the host writes a quote of the mes
 
 One wait, one read, one write where a request comes alone; fewer waits where several are there at once.
 
+{secret}
 ## Start and memory
 
 {start}
@@ -75,6 +77,23 @@ what the handler does besides: a process of its own for what is secret, a limit 
 forged. The Rust one is not a web framework but the standard library's sockets.
 
 {languages}
+"""
+
+
+SECRET = """\
+## A secret that the broker has
+
+{date}, the same answer in three ways, 64 connections: by a function that asks the broker for a secret first, which the
+broker has already; by the same function without; and by the minimal server. CPU of all processes of the handler. What
+the secret adds is {added:.1f} times what the minimal server needs for a request (goal: at most 2; turns from {low:.1f}
+to {high:.1f}).
+
+{costs}
+
+{calls}
+
+Where many ask at the same time, their questions go to the broker with one write, and the answers come back with one.
+
 """
 
 
@@ -139,6 +158,27 @@ def _calls(calls):
     return _table(["", *names], [[who, *(f"{each.get(name, 0):.2f}" for name in names)] for who, each in calls.items()])
 
 
+def secret_section(run):
+    turns = run["turns"]
+    added = sorted((turn["with"] - turn["without"]) / turn["minimal"] for turn in turns)
+    costs = [[name, f"{statistics.median(turn[key] for turn in turns):.1f}", f"{run['instructions'][key]:,.0f}"]
+             for name, key in (("with a secret", "with"), ("without", "without"), ("minimal server", "minimal"))]
+    names = sorted({name for each in run["calls"].values() for name in each})
+    calls = [[f"{who} a secret, {'one connection' if count == 1 else f'{count} connections at once'}",
+              *(f"{each.get(name, 0):.2f}" for name in names)] for (who, count), each in run["calls"].items()]
+    return SECRET.format(date=datetime.date.today().isoformat(), added=statistics.median(added), low=added[0],
+                         high=added[-1],
+                         costs=_table(["", "us of CPU per request", "user instructions, one connection"], costs),
+                         calls=_table(["system calls per request", *names], calls))
+
+
+def with_secret_section(page, run):
+    """A page that was written before, with this section anew."""
+    before, _, rest = page.partition("## A secret that the broker has\n")
+    begin, _, end = (rest or before).partition("## Start and memory\n")
+    return (before if rest else begin) + secret_section(run) + "## Start and memory\n" + end
+
+
 def _start(start):
     lines = []
     for name, (ms, memory) in start.items():
@@ -189,6 +229,7 @@ def page(run):
         goals=_goals(run["goals"]),
         counts=_counts(run["goals"]),
         calls=_calls(run["calls"]),
+        secret=secret_section(run["secret"]),
         start=_start({name: run["start"][name] for name in ("handler", "minimal server")}),
         connection_bytes=run["connection_bytes"],
         scaling=_scaling(run["scaling"]),

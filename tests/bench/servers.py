@@ -45,7 +45,7 @@ class Server:
     """A process with its descendants that listens on a port. core pins it; wrap goes in front of its command, and
     is_parent says that it stays, as strace does."""
 
-    def __init__(self, command, cwd, core=None, wrap=(), is_parent=False):
+    def __init__(self, command, cwd, core=None, wrap=(), is_parent=False, env=None):
         self.is_parent = is_parent
         self.port = free_port()
         pin = ["taskset", "-c", str(core)] if core is not None else []
@@ -53,7 +53,7 @@ class Server:
         begin = time.perf_counter()
         self.process = subprocess.Popen(full, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL,
-                                        env={"FUNCTIONS_CUSTOMHANDLER_PORT": str(self.port)})
+                                        env={"FUNCTIONS_CUSTOMHANDLER_PORT": str(self.port), **(env or {})})
         try:
             self._await_answer()
         except BaseException:

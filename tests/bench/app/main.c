@@ -16,6 +16,24 @@ static void hello(struct azfn_invocation *invocation, void *user_data)
                     azfn_format(invocation, "Hello, %.*s!\n", AZFN_SPAN_ARGS(name)));
 }
 
+static void on_secret(struct azfn_invocation *invocation, enum azfn_error error, const struct azfn_secret *secret,
+                      void *user_data)
+{
+    if (error != AZFN_OK || azfn_secret_reveal(invocation, secret).length == 0) {
+        azfn_http_reply(invocation, 503, NULL, azfn_span_of(azfn_error_name(error)));
+        return;
+    }
+    hello(invocation, user_data);
+}
+
+/* The same answer, once the secret is there. */
+static void with_secret(struct azfn_invocation *invocation, void *user_data)
+{
+    if (azfn_secret_get(invocation, "key", on_secret, user_data) != AZFN_OK) {
+        azfn_fail(invocation, "no secret");
+    }
+}
+
 static void upload(struct azfn_invocation *invocation, void *user_data)
 {
     (void)user_data;
@@ -59,10 +77,11 @@ static void two_members(struct azfn_invocation *invocation, void *user_data)
 
 int main(int argc, char **argv)
 {
-    static struct azfn_function functions[5 + BENCH_ROUTES] = {
+    static struct azfn_function functions[6 + BENCH_ROUTES] = {
         {.name = "hello", .handler = hello},
         {.name = "long_text", .handler = long_text},
         {.name = "one_member", .handler = one_member},
+        {.name = "secret", .handler = with_secret},
         {.name = "two_members", .handler = two_members},
         {.name = "upload", .handler = upload},
     };
@@ -70,7 +89,7 @@ int main(int argc, char **argv)
     const size_t routes = BENCH_ROUTES;
     for (size_t i = 0; i < routes; i++) {
         snprintf(names[i], sizeof(names[i]), "route_%04zu", i);
-        functions[5 + i] = (struct azfn_function){.name = names[i], .handler = hello};
+        functions[6 + i] = (struct azfn_function){.name = names[i], .handler = hello};
     }
-    return azfn_main(argc, argv, functions, 5 + BENCH_ROUTES);
+    return azfn_main(argc, argv, functions, 6 + BENCH_ROUTES);
 }
