@@ -10,12 +10,12 @@
 #define FUNCTION_MAX_BYTES 128
 #define INVOCATION_ID_MAX_BYTES 64
 
-/* A secret that is being fetched. */
+/* A secret that is being fetched, or that the worker has yet to make room for. */
 struct wait {
     struct wait *next;
-    struct wait *previous;
+    struct wait **from; /* what points to this one */
     struct azfn__worker_asks *asks;
-    struct azfn__credential_wait *handle;
+    struct azfn__credential_wait *handle; /* NULL: it is due */
     const struct azfn__config_secret *secret;
     uint32_t id;
     char function[FUNCTION_MAX_BYTES];
@@ -37,7 +37,8 @@ struct azfn__worker_asks {
     struct azfn__services *services;
     struct azfn__frame_writer *writer;
     struct wait *waits;
-    size_t wait_count;
+    struct wait *due; /* those that were fetched while the worker did not read */
+    size_t wait_count; /* in both */
     struct request *requests[MAX_REQUESTS]; /* by the lower half of their ids */
 };
 
@@ -51,14 +52,28 @@ struct azfn__worker_asks *azfn__worker_asks_new(struct azfn__services *services,
     return asks;
 }
 
+static void put(struct wait **list, struct wait *wait)
+{
+    wait->next = *list;
+    wait->from = list;
+    if (wait->next) {
+        wait->next->from = &wait->next;
+    }
+    *list = wait;
+}
+
+static void take_out(struct wait *wait)
+{
+    *wait->from = wait->next;
+    if (wait->next) {
+        wait->next->from = wait->from;
+    }
+}
+
 static void remove_wait(struct wait *wait)
 {
-    struct azfn__worker_asks *asks = wait->asks;
-    *(wait->previous ? &wait->previous->next : &asks->waits) = wait->next;
-    if (wait->next) {
-        wait->next->previous = wait->previous;
-    }
-    asks->wait_count--;
+    take_out(wait);
+    wait->asks->wait_count--;
     free(wait);
 }
 
@@ -77,6 +92,9 @@ void azfn__worker_asks_destroy(struct azfn__worker_asks *asks)
         azfn__credential_cache_cancel(asks->waits->handle);
         remove_wait(asks->waits);
     }
+    while (asks->due) {
+        remove_wait(asks->due);
+    }
     for (size_t i = 0; i < MAX_REQUESTS; i++) {
         if (asks->requests[i]) {
             azfn__destination_request_cancel(asks->requests[i]->handle);
@@ -84,6 +102,15 @@ void azfn__worker_asks_destroy(struct azfn__worker_asks *asks)
         }
     }
     free(asks);
+}
+
+/* More than it reads must not be put on its way: thousands may wait for one secret, and get it at the same time. */
+static bool is_behind(struct azfn__worker_asks *asks)
+{
+    if (asks->writer->out.length > AZFN__WORKER_ASKS_PENDING_BYTES) {
+        azfn__frame_writer_flush(asks->writer);
+    }
+    return asks->writer->waiting_bytes > AZFN__WORKER_ASKS_PENDING_BYTES;
 }
 
 /* Where the buffer is full it is sent now, and the frame appended again: so that only an end can be lost without memory,
@@ -117,9 +144,8 @@ static void hand_over(struct azfn__worker_asks *asks, uint32_t id, const struct 
     answer_secret(asks, &answer);
 }
 
-static void on_credential(enum azfn_error error, const struct azfn__credential *credential, void *user_data)
+static void end_wait(struct wait *wait, enum azfn_error error, const struct azfn__credential *credential)
 {
-    struct wait *wait = user_data;
     if (error == AZFN_OK) {
         const struct azfn__policy_asker asker = {
             .function = azfn__span(wait->function, wait->function_length),
@@ -129,6 +155,37 @@ static void on_credential(enum azfn_error error, const struct azfn__credential *
         refuse_secret(wait->asks, wait->id, error);
     }
     remove_wait(wait);
+}
+
+static void on_credential(enum azfn_error error, const struct azfn__credential *credential, void *user_data)
+{
+    struct wait *wait = user_data;
+    wait->handle = NULL;
+    if (error == AZFN_OK && is_behind(wait->asks)) {
+        take_out(wait);
+        put(&wait->asks->due, wait);
+        return;
+    }
+    end_wait(wait, error, credential);
+}
+
+/* What it waited for may have gone meanwhile: then it waits once more. */
+static void serve_due(struct wait *wait)
+{
+    struct azfn__credential_cache *secrets = wait->asks->services->secrets;
+    const struct azfn__credential *credential = azfn__credential_cache_peek(secrets, wait->secret->name);
+    if (credential) {
+        end_wait(wait, AZFN_OK, credential);
+        return;
+    }
+    enum azfn_error error =
+        azfn__credential_cache_wait(secrets, wait->secret->name, on_credential, wait, &wait->handle);
+    if (error != AZFN_OK) {
+        end_wait(wait, error, NULL);
+        return;
+    }
+    take_out(wait);
+    put(&wait->asks->waits, wait);
 }
 
 static size_t keep(char *out, size_t capacity, struct azfn_span text)
@@ -161,11 +218,7 @@ static enum azfn_error await_secret(struct azfn__worker_asks *asks, const struct
         free(wait);
         return error;
     }
-    wait->next = asks->waits;
-    if (wait->next) {
-        wait->next->previous = wait;
-    }
-    asks->waits = wait;
+    put(&asks->waits, wait);
     asks->wait_count++;
     return AZFN_OK;
 }
@@ -229,10 +282,7 @@ static bool on_body(struct azfn_span bytes, void *user_data)
 {
     struct request *request = user_data;
     struct azfn__worker_asks *asks = request->asks;
-    if (asks->writer->out.length > AZFN__WORKER_ASKS_PENDING_BYTES) {
-        azfn__frame_writer_flush(asks->writer);
-    }
-    if (bytes.length > request->credit_bytes || asks->writer->waiting_bytes > AZFN__WORKER_ASKS_PENDING_BYTES) {
+    if (bytes.length > request->credit_bytes || is_behind(asks)) {
         request->is_paused = true;
         return false;
     }
@@ -388,6 +438,9 @@ bool azfn__worker_asks_take(struct azfn__worker_asks *asks, const struct azfn__f
 
 void azfn__worker_asks_resume(struct azfn__worker_asks *asks)
 {
+    while (asks->due && !is_behind(asks)) {
+        serve_due(asks->due);
+    }
     for (size_t i = 0; i < MAX_REQUESTS; i++) {
         if (asks->requests[i]) {
             resume(asks->requests[i]);

@@ -129,7 +129,7 @@ static void fail_with(struct fixture *fixture, enum azfn_error error)
 }
 
 /* Time goes by, and what was due is done. */
-static void pass(struct fixture *fixture, uint64_t ms)
+static inline void pass(struct fixture *fixture, uint64_t ms)
 {
     clock_ms += ms;
     azfn__credential_cache_look(fixture->cache);
@@ -176,7 +176,7 @@ static void require_outcome(const struct outcome *outcome, enum azfn_error error
 }
 
 /* What peek gives; NULL: nothing. */
-static void require_peek(struct fixture *fixture, const char *value)
+static inline void require_peek(struct fixture *fixture, const char *value)
 {
     const struct azfn__credential *credential = azfn__credential_cache_peek(fixture->cache, KEY);
     assert_true((credential != NULL) == (value != NULL));
