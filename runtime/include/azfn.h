@@ -336,7 +336,7 @@ struct azfn_request_options {
     size_t header_count;
     struct azfn_span body;  /* Optional. */
     bool streams_body;      /* Optional. More follows: azfn_request_write(), azfn_request_end(). */
-    uint64_t body_bytes;    /* Optional, where it is streamed: its length; 0: not known. */
+    uint64_t body_bytes;    /* Optional, where it is streamed: its length, with body; 0: not known. */
     bool streams_response;  /* Optional. on_response is called when status and headers are there, and
                              * azfn_response_read() gets the body. Otherwise it is collected first. */
     uint32_t timeout_ms;    /* Optional. 0: what is left of the invocation's time. azfn.json may say less. */
@@ -376,14 +376,14 @@ AZFN_MUST_USE enum azfn_error azfn_response_read(struct azfn_invocation *invocat
 
 /* The next bytes of a streamed body; copied. AZFN_ERROR_UNAVAILABLE: the service does not keep up, nothing was taken, write
  * them again when azfn_request_on_writable() says so. AZFN_ERROR_STATE: the body is not streamed or has ended, or the
- * request is over. AZFN_ERROR_LIMIT: more than 1 MiB at once. */
+ * request is over. AZFN_ERROR_LIMIT: more than 1 MiB at once, or more than body_bytes in all; nothing was taken. */
 AZFN_MUST_USE enum azfn_error azfn_request_write(struct azfn_invocation *invocation, struct azfn_request *request,
                                                  struct azfn_span bytes);
 /* Calls on_writable once, on a later turn of the loop, when azfn_request_write() will take more or the request is over. */
 AZFN_MUST_USE enum azfn_error azfn_request_on_writable(struct azfn_invocation *invocation,
                                                        struct azfn_request *request,
                                                        azfn_on_writable_fn *on_writable, void *user_data);
-/* The streamed body is whole. */
+/* The streamed body is whole. AZFN_ERROR_INVALID_ARGUMENT: it has fewer than body_bytes, and still waits for them. */
 enum azfn_error azfn_request_end(struct azfn_invocation *invocation, struct azfn_request *request);
 
 enum azfn_log_level { AZFN_LOG_INFORMATION, AZFN_LOG_WARNING, AZFN_LOG_ERROR };

@@ -25,6 +25,7 @@ struct azfn__request_state {
 
     struct azfn__buffer upload; /* what is still to be sent */
     size_t credit_bytes;        /* that may be sent now */
+    uint64_t missing_bytes;     /* of a length that was said; UINT64_MAX: none was */
     bool is_upload_whole;       /* upload holds all that is left */
     bool is_upload_sent;
     azfn_on_writable_fn *on_writable; /* NULL: the function does not wait */
@@ -146,6 +147,10 @@ enum azfn_error azfn_request(struct azfn_invocation *handle, const char *destina
     if (!destination || !options || !options->method || !on_response || (options->header_count && !options->headers)) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "azfn_request");
     }
+    bool has_length = options->streams_body && options->body_bytes > 0;
+    if (has_length && (options->body_bytes == UINT64_MAX || options->body.length > options->body_bytes)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "azfn_request");
+    }
     struct azfn__request_state *state = azfn__invocation_alloc(invocation, sizeof(*state));
     if (!state) {
         return AZFN_ERROR_NO_MEMORY;
@@ -155,11 +160,13 @@ enum azfn_error azfn_request(struct azfn_invocation *handle, const char *destina
                                           .user_data = user_data,
                                           .credit_bytes = AZFN__ASK_WINDOW_BYTES,
                                           .window_bytes = AZFN__ASK_WINDOW_BYTES,
+                                          .missing_bytes = UINT64_MAX,
                                           .is_upload_whole = !options->streams_body,
                                           .streams_response = options->streams_response};
     azfn__buffer_init(&state->upload, BODY_MAX_BYTES);
     azfn__buffer_init(&state->body, BODY_MAX_BYTES);
     azfn__buffer_append_span(&state->upload, options->body);
+    state->missing_bytes = has_length ? options->body_bytes - options->body.length : UINT64_MAX;
     bool has_body = options->streams_body || options->body.length > 0;
     state->is_upload_sent = !has_body;
     enum azfn_error error =
@@ -251,7 +258,8 @@ static void deliver_what_is_there(struct azfn_invocation *handle, void *user_dat
 {
     const struct azfn__invocation *invocation = azfn__invocation_of(handle);
     for (struct azfn__request_state *state = invocation->requests; state; state = state->next) {
-        if (state != user_data || !state->on_piece) {
+        /* meanwhile it may have come as it arrived, and been asked for once more */
+        if (state != user_data || !state->on_piece || (state->body.length == 0 && !state->is_over)) {
             continue;
         }
         struct delivery delivery = {.state = state,
@@ -312,7 +320,7 @@ static void tell_writable_later(struct azfn_invocation *handle, void *user_data)
     const struct azfn__invocation *invocation = azfn__invocation_of(handle);
     for (struct azfn__request_state *state = invocation->requests; state; state = state->next) {
         azfn_on_writable_fn *on_writable = state->on_writable;
-        if (state == user_data && on_writable) {
+        if (state == user_data && on_writable && is_writable(state)) {
             state->on_writable = NULL;
             on_writable(handle, state->on_writable_data);
             return;
@@ -327,7 +335,8 @@ enum azfn_error azfn_request_write(struct azfn_invocation *handle, struct azfn_r
     if (!state || state->is_upload_whole || state->is_over) {
         return AZFN_ERROR_STATE;
     }
-    if (bytes.length > PIECE_MAX_BYTES) {
+    /* the broker takes a body of another length than was said for an attack */
+    if (bytes.length > PIECE_MAX_BYTES || bytes.length > state->missing_bytes) {
         return AZFN_ERROR_LIMIT;
     }
     if (!is_writable(state)) {
@@ -337,6 +346,7 @@ enum azfn_error azfn_request_write(struct azfn_invocation *handle, struct azfn_r
     if (state->upload.has_failed) {
         return azfn__invocation_refuse(state->invocation, AZFN_ERROR_NO_MEMORY, "azfn_request_write");
     }
+    state->missing_bytes -= state->missing_bytes != UINT64_MAX ? bytes.length : 0;
     pump(state);
     return AZFN_OK;
 }
@@ -358,6 +368,9 @@ enum azfn_error azfn_request_end(struct azfn_invocation *handle, struct azfn_req
     struct azfn__request_state *state = state_of(azfn__invocation_running_of(handle), request);
     if (!state || state->is_upload_whole) {
         return AZFN_ERROR_STATE;
+    }
+    if (state->missing_bytes > 0 && state->missing_bytes != UINT64_MAX) {
+        return AZFN_ERROR_INVALID_ARGUMENT;
     }
     state->is_upload_whole = true;
     pump(state);

@@ -78,10 +78,23 @@ static void want_streams(struct azfn_invocation *invocation, void *user_data)
     assert_int_equal(azfn_request(invocation, "partner", &options, on_response, NULL, &seen.request), AZFN_OK);
 }
 
+static void want_sized_stream(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    struct azfn_request_options options = {
+        .method = "PUT", .streams_body = true, .body = AZFN__SPAN("abcd"), .body_bytes = 3};
+    seen.invocation = invocation;
+    assert_int_equal(azfn_request(invocation, "partner", &options, on_response, NULL, NULL),
+                     AZFN_ERROR_INVALID_ARGUMENT);
+    options.body_bytes = 10;
+    assert_int_equal(azfn_request(invocation, "partner", &options, on_response, NULL, &seen.request), AZFN_OK);
+}
+
 static const struct azfn_function ask_functions[] = {
     {.name = "secret", .handler = want_secret},
     {.name = "request", .handler = want_response},
     {.name = "streams", .handler = want_streams},
+    {.name = "sized", .handler = want_sized_stream},
 };
 static const struct azfn__config_file ask_files[] = {
     {LITERAL("host.json"), LITERAL("{\"version\":\"2.0\",\"customHandler\":{\"enableForwardingHttpRequest\":true,"
@@ -89,6 +102,7 @@ static const struct azfn__config_file ask_files[] = {
     {LITERAL("secret/function.json"), LITERAL(HTTP(""))},
     {LITERAL("request/function.json"), LITERAL(HTTP(""))},
     {LITERAL("streams/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("sized/function.json"), LITERAL(HTTP(""))},
 };
 
 static int set_up_asks(void **state)
@@ -528,6 +542,79 @@ static void a_streamed_body_waits_for_credit(void **state)
     disconnect(&client);
 }
 
+/* The broker would end the worker, and with it the invocations of others. */
+static void a_streamed_body_has_the_length_that_was_said(void **state)
+{
+    (void)state;
+    struct client client;
+    connect_to(&fixture, &client);
+    get(&client, "/api/sized");
+    uint32_t id = next_id(AZFN__FRAME_REQUEST);
+    assert_int_equal(azfn_request_write(seen.invocation, seen.request, AZFN__SPAN("1234567")), AZFN_ERROR_LIMIT);
+    assert_int_equal(azfn_request_end(seen.invocation, seen.request), AZFN_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(azfn_request_write(seen.invocation, seen.request, AZFN__SPAN("12345")), AZFN_OK);
+    assert_int_equal(azfn_request_end(seen.invocation, seen.request), AZFN_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(azfn_request_write(seen.invocation, seen.request, AZFN__SPAN("67")), AZFN_ERROR_LIMIT);
+    assert_int_equal(azfn_request_write(seen.invocation, seen.request, AZFN__SPAN("6")), AZFN_OK);
+    assert_int_equal(azfn_request_end(seen.invocation, seen.request), AZFN_OK);
+    size_t received = 0;
+    struct azfn__ask_piece piece;
+    do {
+        struct azfn__frame frame = next_ask();
+        assert_int_equal(frame.type, AZFN__FRAME_REQUEST_BODY);
+        assert_true(azfn__ask_decode_piece(frame.payload, &piece));
+        received += piece.bytes.length;
+    } while (!piece.is_last);
+    assert_int_equal(received, 10);
+    answer_head(id, 200);
+    answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_OK);
+    AWAIT(&fixture, seen.calls == 1);
+    azfn_succeed(seen.invocation);
+    disconnect(&client);
+}
+
+static void on_piece_once_more(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece,
+                               bool is_last, void *user_data)
+{
+    on_piece(invocation, error, piece, is_last, user_data);
+    assert_int_equal(azfn_response_read(invocation, seen.request, on_piece, NULL), AZFN_OK);
+}
+
+static void a_piece_that_comes_before_its_turn_leaves_no_empty_one(void **state)
+{
+    (void)state;
+    struct client client;
+    connect_to(&fixture, &client);
+    get(&client, "/api/streams");
+    uint32_t id = next_id(AZFN__FRAME_REQUEST);
+    answer_head(id, 200);
+    AWAIT(&fixture, seen.calls == 1);
+    answer_piece(id, AZFN__SPAN("one"));
+    uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece_once_more, NULL), AZFN_OK);
+    /* before the turn on which it would be handed over */
+    struct azfn__buffer out;
+    struct azfn__frame frame;
+    const struct azfn__ask_piece two = {.id = id, .bytes = AZFN__SPAN("two")};
+    azfn__buffer_init(&out, NO_LIMIT);
+    assert_true(azfn__ask_append_piece(&out, AZFN__FRAME_RESPONSE_BODY, &two));
+    frame = (struct azfn__frame){AZFN__FRAME_RESPONSE_BODY, azfn__span_from(azfn__buffer_span(&out), 8)};
+    assert_true(azfn__asks_take(&fixture.asks, &frame));
+    azfn__buffer_clean_up(&out);
+    assert_int_equal(seen.calls, 2);
+    assert_string_equal(seen.text, "onetwo");
+    for (int i = 0; i < 5; i++) {
+        uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(seen.calls, 2);
+    answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_OK);
+    AWAIT(&fixture, seen.calls == 3);
+    assert_true(seen.is_last);
+    reply("done");
+    require_reply(&client, "done");
+    disconnect(&client);
+}
+
 static void what_the_broker_would_not_say_is_malformed(void **state)
 {
     (void)state;
@@ -568,6 +655,8 @@ int main(void)
         TEST(a_streamed_answer_comes_as_the_function_asks_for_it),
         TEST(credit_is_given_back_when_the_function_has_read),
         TEST(a_streamed_body_waits_for_credit),
+        TEST(a_streamed_body_has_the_length_that_was_said),
+        TEST(a_piece_that_comes_before_its_turn_leaves_no_empty_one),
         TEST(what_the_broker_would_not_say_is_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
