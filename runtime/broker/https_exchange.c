@@ -185,6 +185,7 @@ enum azfn_error azfn__https_exchange_start(const struct azfn__https_exchange_opt
         .headers = options->headers,
         .header_count = options->header_count,
         .trust = options->trust,
+        .goes_first = true,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .timeout_ms = options->timeout_ms,
         .max_body_bytes = options->max_body_bytes,

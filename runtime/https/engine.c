@@ -8,6 +8,8 @@
 #include <time.h>
 
 #define DEFAULT_CONNECTIONS 64U
+/* For those that go first: slow destinations must not keep tokens and secrets away from all others. */
+#define EXTRA_CONNECTIONS 8U
 #define NEVER UINT64_MAX
 
 static uint64_t now_ms(void)
@@ -31,13 +33,23 @@ static void take_out(struct azfn__https_list *list, struct azfn__https_request *
     *(request->next ? &request->next->previous : &list->last) = request->previous;
 }
 
+static struct azfn__https_list *queue_of(const struct azfn__https_request *request)
+{
+    return request->options.goes_first ? &request->engine->queued_first : &request->engine->queued;
+}
+
+static bool is_anybody_queued(const struct azfn__https_engine *engine)
+{
+    return engine->queued.first || engine->queued_first.first;
+}
+
 /* The one timer, for libcurl, the deadlines, and what has to wait for a later turn. */
 static void arm_timer(struct azfn__https_engine *engine)
 {
     if (engine->is_in_turn) {
         return; /* its end does so */
     }
-    if (!engine->active.first && !engine->queued.first) {
+    if (!engine->active.first && !is_anybody_queued(engine)) {
         engine->deadline_due_ms = NEVER;
     }
     uint64_t due_ms =
@@ -79,14 +91,15 @@ static int on_libcurl_socket(CURL *easy, curl_socket_t fd, int what, void *user_
 
 static bool set_up_multi(struct azfn__https_engine *engine)
 {
+    long max_connections = (long)(engine->max_active + EXTRA_CONNECTIONS);
     engine->multi = curl_multi_init();
     return engine->multi &&
            curl_multi_setopt(engine->multi, CURLMOPT_SOCKETFUNCTION, on_libcurl_socket) == CURLM_OK &&
            curl_multi_setopt(engine->multi, CURLMOPT_SOCKETDATA, engine) == CURLM_OK &&
            curl_multi_setopt(engine->multi, CURLMOPT_TIMERFUNCTION, on_libcurl_timer) == CURLM_OK &&
            curl_multi_setopt(engine->multi, CURLMOPT_TIMERDATA, engine) == CURLM_OK &&
-           curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, (long)engine->max_active) == CURLM_OK &&
-           curl_multi_setopt(engine->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)engine->max_active) == CURLM_OK;
+           curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, max_connections) == CURLM_OK &&
+           curl_multi_setopt(engine->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, max_connections) == CURLM_OK;
 }
 
 /* The functions of OpenSSL that are used here have to be those that libcurl uses. */
@@ -132,11 +145,11 @@ static void detach(struct azfn__https_request *request)
 {
     struct azfn__https_engine *engine = request->engine;
     if (request->state == AZFN__HTTPS_QUEUED) {
-        take_out(&engine->queued, request);
+        take_out(queue_of(request), request);
     } else if (request->state == AZFN__HTTPS_ACTIVE) {
         take_out(&engine->active, request);
         engine->active_count--;
-        engine->wants_turn |= engine->queued.first != NULL;
+        engine->wants_turn |= is_anybody_queued(engine);
     }
     request->state = AZFN__HTTPS_ENDED;
     if (!request->easy) {
@@ -173,8 +186,8 @@ void azfn__https_engine_destroy(struct azfn__https_engine *engine)
     while (engine->active.first) {
         drop(engine->active.first);
     }
-    while (engine->queued.first) {
-        drop(engine->queued.first);
+    while (is_anybody_queued(engine)) {
+        drop(engine->queued.first ? engine->queued.first : engine->queued_first.first);
     }
     while (engine->spare_count > 0) {
         curl_easy_cleanup(engine->spare[--engine->spare_count]);
@@ -249,7 +262,7 @@ static void admit(struct azfn__https_engine *engine, struct azfn__https_request 
                  curl_easy_strerror(code));
         return;
     }
-    take_out(&engine->queued, request);
+    take_out(queue_of(request), request);
     append(&engine->active, request);
     request->state = AZFN__HTTPS_ACTIVE;
     engine->active_count++;
@@ -259,11 +272,11 @@ static void admit(struct azfn__https_engine *engine, struct azfn__https_request 
 }
 
 /* Those that were there when the turn began: one that is started meanwhile waits for the next. */
-static void admit_queued(struct azfn__https_engine *engine, uint64_t last_number)
+static void admit_queued(struct azfn__https_engine *engine, const struct azfn__https_list *queue, size_t max_active,
+                         uint64_t last_number)
 {
-    while (engine->queued.first && engine->queued.first->number <= last_number &&
-           engine->active_count < engine->max_active) {
-        admit(engine, engine->queued.first);
+    while (queue->first && queue->first->number <= last_number && engine->active_count < max_active) {
+        admit(engine, queue->first);
     }
 }
 
@@ -327,12 +340,14 @@ void azfn__https_engine_on_timer(struct azfn__https_engine *engine)
         engine->deadline_due_ms = NEVER;
         end_late(engine, &engine->active, now);
         end_late(engine, &engine->queued, now);
+        end_late(engine, &engine->queued_first, now);
     }
     if (engine->wants_resume) {
         engine->wants_resume = false;
         resume_waiting(engine);
     }
-    admit_queued(engine, last_number);
+    admit_queued(engine, &engine->queued_first, engine->max_active + EXTRA_CONNECTIONS, last_number);
+    admit_queued(engine, &engine->queued, engine->max_active, last_number);
     if (engine->libcurl_due_ms <= now_ms()) {
         engine->libcurl_due_ms = NEVER;
         talk_to_libcurl(engine, CURL_SOCKET_TIMEOUT, 0);
@@ -354,7 +369,7 @@ enum azfn_error azfn__https_engine_start(struct azfn__https_engine *engine,
     if (request->deadline_ms < engine->deadline_due_ms) {
         engine->deadline_due_ms = request->deadline_ms;
     }
-    append(&engine->queued, request);
+    append(queue_of(request), request);
     *out_request = request;
     want_turn(engine);
     return AZFN_OK;

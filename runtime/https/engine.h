@@ -25,6 +25,7 @@ struct azfn__https_engine {
     size_t max_active;
 
     struct azfn__https_list queued;
+    struct azfn__https_list queued_first;
     struct azfn__https_list active;
     size_t active_count;
     CURL *spare[AZFN__HTTPS_SPARE_COUNT]; /* reset, to be used again */

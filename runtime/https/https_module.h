@@ -7,7 +7,7 @@
 
 #include <azfn.h>
 
-#define AZFN__HTTPS_MODULE_VERSION 1
+#define AZFN__HTTPS_MODULE_VERSION 2
 /* The one symbol of the module, a struct azfn__https_api. */
 #define AZFN__HTTPS_MODULE_SYMBOL "azfn__https_api"
 
@@ -68,6 +68,7 @@ struct azfn__https_request_options {
     size_t header_count;
     uint64_t body_bytes;         /* 0: no body; AZFN__HTTPS_UNKNOWN_LENGTH: ended by on_read */
     enum azfn__https_trust trust;
+    bool goes_first;             /* Optional. What others wait for: a few connections are kept for such ones. */
     uint32_t connect_timeout_ms; /* Optional; 0 means 10 s. */
     uint32_t timeout_ms;         /* Required. Of all. */
     uint64_t max_head_bytes;     /* Optional; 0 means 64 KiB. */

@@ -70,6 +70,7 @@ static enum azfn_error fake_start(struct azfn__https_engine *engine, const struc
     assert_true(fake_https.pending_count < MAX_FAKE_REQUESTS);
     assert_true(azfn_span_equals(options->method, "GET"));
     assert_true(options->timeout_ms > 0 && options->max_body_bytes > 0 && options->body_bytes == 0);
+    assert_true(options->goes_first);
     request->options = *options;
     (void)snprintf(request->url, sizeof(request->url), "%.*s", AZFN_SPAN_ARGS(options->url));
     for (size_t i = 0, used = 0; i < options->header_count; i++) {

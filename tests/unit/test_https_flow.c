@@ -483,6 +483,29 @@ static void those_that_wait_for_a_connection_have_their_time_limit_too(void **st
     /* tear_down ends the others without a call */
 }
 
+static void what_others_wait_for_goes_first(void **state)
+{
+    (void)state;
+    static struct call calls[80];
+    struct call first;
+    for (size_t i = 0; i < 80; i++) {
+        init_call(&fixture, &calls[i]);
+        start_call(&calls[i], "good:/never", options_of(&calls[i]));
+    }
+    run_for(&fixture, 100);
+    struct azfn__https_request_options options = options_of(&first);
+    options.goes_first = true;
+    options.timeout_ms = 5000;
+    make_call(&fixture, &first, "good:/hello", options);
+    assert_int_equal(first.error, AZFN_OK);
+    clean_up_call(&first);
+    for (size_t i = 0; i < 80; i++) {
+        assert_false(calls[i].is_done);
+        clean_up_call(&calls[i]);
+    }
+    /* tear_down ends the others without a call */
+}
+
 struct chain {
     struct call calls[4];
     unsigned started;
@@ -569,6 +592,7 @@ int main(void)
         cmocka_unit_test(it_may_be_cancelled_at_any_time),
         cmocka_unit_test(a_name_that_takes_its_time_delays_nobody),
         cmocka_unit_test(a_thousand_requests_share_a_few_connections),
+        cmocka_unit_test(what_others_wait_for_goes_first),
         cmocka_unit_test(those_that_wait_for_a_connection_have_their_time_limit_too),
         cmocka_unit_test(callbacks_may_start_and_cancel_others),
         cmocka_unit_test(what_is_in_flight_ends_with_the_client),
