@@ -10,6 +10,8 @@
 #define DEFAULT_CONNECTIONS 64U
 /* For those that go first: slow destinations must not keep tokens and secrets away from all others. */
 #define EXTRA_CONNECTIONS 8U
+#define TOO_LATE "the time limit was reached"
+#define LINGER_MS 30000U
 #define NEVER UINT64_MAX
 
 static uint64_t now_ms(void)
@@ -174,6 +176,22 @@ static void conclude(struct azfn__https_request *request, enum azfn_error error,
     azfn__https_request_destroy(request);
 }
 
+static bool is_looking_up(const struct azfn__https_request *request)
+{
+    curl_off_t lookup_us = 0;
+    return request->state == AZFN__HTTPS_ACTIVE && !request->was_sent && !request->lingers &&
+           curl_easy_getinfo(request->easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup_us) == CURLE_OK && lookup_us == 0;
+}
+
+/* libcurl would leave the thread that looks up the name to itself. So the request, of which nobody hears any more, keeps
+ * its place as long as the thread may run: there are never many more threads than places. */
+static void linger(struct azfn__https_request *request)
+{
+    request->is_cancelled = true;
+    request->lingers = true;
+    request->deadline_ms = now_ms() + LINGER_MS;
+}
+
 static void drop(struct azfn__https_request *request)
 {
     request->is_cancelled = true;
@@ -205,7 +223,7 @@ static void sweep(struct azfn__https_engine *engine)
     struct azfn__https_request *request = engine->wants_sweep ? engine->active.first : NULL;
     engine->wants_sweep = false;
     while (request) {
-        if (request->is_cancelled || request->must_end) {
+        if ((request->is_cancelled && !request->lingers) || request->must_end) {
             conclude(request, request->failure, request->failure_reason ? request->failure_reason : "no error");
             request = engine->active.first; /* on_done may have cancelled others */
         } else {
@@ -306,7 +324,12 @@ static void end_late(struct azfn__https_engine *engine, struct azfn__https_list 
     struct azfn__https_request *request = list->first;
     while (request) {
         if (request->deadline_ms <= now) {
-            conclude(request, AZFN_ERROR_TIMEOUT, "the time limit was reached");
+            if (is_looking_up(request)) {
+                linger(request);
+                request->options.callbacks.on_done(AZFN_ERROR_TIMEOUT, TOO_LATE, false, request->options.user_data);
+            } else {
+                conclude(request, AZFN_ERROR_TIMEOUT, TOO_LATE);
+            }
             request = list->first; /* on_done may have cancelled others */
             continue;
         }
@@ -391,6 +414,10 @@ void azfn__https_engine_cancel(struct azfn__https_request *request)
     if (engine->is_in_libcurl && request->state == AZFN__HTTPS_ACTIVE) {
         request->is_cancelled = true; /* libcurl is told when it has returned */
         engine->wants_sweep = true;
+        return;
+    }
+    if (is_looking_up(request)) {
+        linger(request);
         return;
     }
     bool was_in_turn = engine->is_in_turn;

@@ -39,6 +39,7 @@ struct azfn__https_request {
     bool is_body_ended;
     bool wants_resume;
     bool is_cancelled;
+    bool lingers;  /* cancelled, and kept until its name was looked up */
     bool must_end; /* with failure, as soon as libcurl can be told */
     enum azfn_error failure;    /* what a callback found; libcurl only knows that one refused */
     const char *failure_reason; /* static text */

@@ -5,6 +5,7 @@
 #include "https/wiping_memory.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #define MAX_IDLE_S 60L
 #define MAX_AGE_S 600L /* so that a change of DNS is seen under load, too */
@@ -168,6 +169,15 @@ static int on_seek(void *user_data, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL; /* the bytes are gone */
 }
 
+/* The name was looked up. */
+static curl_socket_t on_open_socket(void *user_data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    const struct azfn__https_request *request = user_data;
+    return request->is_cancelled ? CURL_SOCKET_BAD
+                                 : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 /* Before each sending. libcurl sends again by itself when a connection that was kept turns out to be closed. */
 static int on_sending(void *user_data, char *remote, char *local, int remote_port, int local_port)
 {
@@ -274,6 +284,8 @@ static CURLcode set_functions(struct azfn__https_request *request, CURL *easy)
     SET(easy, code, CURLOPT_HEADERDATA, request);
     SET(easy, code, CURLOPT_WRITEFUNCTION, on_write);
     SET(easy, code, CURLOPT_WRITEDATA, request);
+    SET(easy, code, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    SET(easy, code, CURLOPT_OPENSOCKETDATA, request);
     SET(easy, code, CURLOPT_PREREQFUNCTION, on_sending);
     SET(easy, code, CURLOPT_PREREQDATA, request);
     return code;

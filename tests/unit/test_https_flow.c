@@ -423,6 +423,50 @@ static void a_name_that_takes_its_time_delays_nobody(void **state)
     usleep(50000);
 }
 
+/* Each look-up has a thread of libcurl's, which nobody can end. */
+static void names_that_nobody_waits_for_any_more_do_not_pile_up(void **state)
+{
+    (void)state;
+    char url[64];
+    unsigned most = 0;
+    snprintf(url, sizeof(url), "https://slow.test:%u/hello", port_of(&fixture, "good"));
+    for (int i = 0; i < 400; i++) {
+        struct call call;
+        init_call(&fixture, &call);
+        struct azfn__https_request_options options = options_of(&call);
+        options.timeout_ms = i % 2 == 0 ? 1 : 20000;
+        start_call(&call, url, options);
+        for (int turn = 0; turn < 5 && !call.is_done; turn++) {
+            uv_run(&fixture.loop, UV_RUN_NOWAIT);
+            usleep(300);
+        }
+        if (!call.is_done) {
+            azfn__https_client_cancel(fixture.client, call.request);
+            call.is_done = true;
+        } else {
+            assert_int_equal(call.error, AZFN_ERROR_TIMEOUT);
+        }
+        clean_up_call(&call);
+        unsigned under_way = atomic_load(&slow_names_under_way);
+        most = under_way > most ? under_way : most;
+    }
+    assert_in_range(most, 1, 64);
+    struct call quick; /* a token, say */
+    init_call(&fixture, &quick);
+    struct azfn__https_request_options options = options_of(&quick);
+    options.goes_first = true;
+    make_call(&fixture, &quick, "good:/hello", options);
+    assert_int_equal(quick.error, AZFN_OK);
+    clean_up_call(&quick);
+    while (atomic_load(&slow_names_under_way) > 0) {
+        run_for(&fixture, 20);
+    }
+    run_for(&fixture, 100);
+    get(&fixture, &quick, "good:/hello"); /* all places are free again */
+    assert_int_equal(quick.error, AZFN_OK);
+    clean_up_call(&quick);
+}
+
 static void end_it(struct call *call, const char *where)
 {
     unsigned *left = call->data;
@@ -591,6 +635,7 @@ int main(void)
         cmocka_unit_test(it_may_be_cancelled_in_each_of_its_callbacks),
         cmocka_unit_test(it_may_be_cancelled_at_any_time),
         cmocka_unit_test(a_name_that_takes_its_time_delays_nobody),
+        cmocka_unit_test(names_that_nobody_waits_for_any_more_do_not_pile_up),
         cmocka_unit_test(a_thousand_requests_share_a_few_connections),
         cmocka_unit_test(what_others_wait_for_goes_first),
         cmocka_unit_test(those_that_wait_for_a_connection_have_their_time_limit_too),
