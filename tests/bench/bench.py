@@ -114,6 +114,7 @@ def measure_secret(bench):
     plain, secret = load.Work("without", "/api/hello/Ada"), load.Work("with", "/api/secret/Ada")
     result = {"turns": [], "instructions": {}, "calls": {}}
     with vault(bench) as env:
+        result["load"] = os.getloadavg()[0]
         with servers.Server(bench.handler(), bench.secret_app, core=SERVER_CORE, env=env) as handler:
             answer = load.ask(handler.port, secret)
             with bench.start_minimal(answer) as minimal:
@@ -121,6 +122,7 @@ def measure_secret(bench):
                     result["turns"].append({name: bench.cost(server, work)[0] for name, server, work in
                                             (("without", handler, plain), ("with", handler, secret),
                                              ("minimal", minimal, plain))})
+            result["memory"] = handler.memory()
         for work in (plain, secret):
             result["instructions"][work.name] = counters.instructions_per_request(
                 bench.handler(), bench.secret_app, work, 1000, env)
