@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE.parent.parent / "tools" / "azfn-local"))
 from azfn_local.app import App, AppError  # noqa: E402,F401
 from azfn_local.handler_process import Handler, HandlerError  # noqa: E402,F401
 from azfn_local.stand_ins import StandIns  # noqa: E402
-from azfn_local.wire import read_response  # noqa: E402
+from azfn_local.wire import WireError, read_response  # noqa: E402,F401
 
 CAPTURES = HERE.parent / "captures"
 DEFAULT_APP = pathlib.Path(os.environ.get("AZFN_DEFAULT_APP", HERE.parent.parent / "build" / "release" / "app"))

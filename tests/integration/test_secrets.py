@@ -1,5 +1,6 @@
 """Secrets from Key Vault to a function and no further: the real handler with the stand-ins for identity and vault."""
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -314,7 +315,13 @@ class ChannelTests(Case):
             connection.recv(1)
         if not probe.IS_SANITIZED:
             self.assertLess(int(broker.status()["VmHWM"][0]), 64 << 10)
-        self.assertEqual(self.secret(handler)[0], "AZFN_OK")
+
+        def is_served():  # the flood may end within a frame, which then ends the worker
+            with contextlib.suppress(probe.WireError):
+                return self.secret(handler)[0] == "AZFN_OK"
+            return False
+
+        probe.wait_until(is_served, what="an answer")
 
 
 if __name__ == "__main__":
