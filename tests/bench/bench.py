@@ -3,7 +3,8 @@
     python3 tests/bench/bench.py [--build DIR] [--long] [--secret] [--output FILE]
 
 It needs two cores: one for the server, one for wrk. Ratios and counts hold from machine to machine, times do not.
---long also sends ten million requests. --secret measures what a secret costs, and puts that into the page that is there.
+--long also sends ten million requests. --secret measures what a secret costs, and puts that into the page that is
+there.
 """
 
 import argparse

@@ -172,8 +172,8 @@ def secret_section(run):
     calls = [[f"{who} a secret, {'one connection' if count == 1 else f'{count} connections at once'}",
               *(f"{each.get(name, 0):.2f}" for name in names)] for (who, count), each in run["calls"].items()]
     memory = ", ".join(f"{process} {own}" for process, _, own in run["memory"])
-    return SECRET.format(date=datetime.date.today().isoformat(), load=_load(run["load"]), memory=memory, added=statistics.median(added), low=added[0],
-                         high=added[-1],
+    return SECRET.format(date=datetime.date.today().isoformat(), load=_load(run["load"]), memory=memory,
+                         added=statistics.median(added), low=added[0], high=added[-1],
                          costs=_table(["", "us of CPU per request", "user instructions, one connection"], costs),
                          calls=_table(["system calls per request", *names], calls))
 

@@ -62,7 +62,7 @@ def mappings(process):
 
 
 def resident_ranges(process, start, end):
-    """The parts of a mapping that memory is behind, swapped out or not: reading the others would give nothing but zeros."""
+    """The parts of a mapping with memory behind them, swapped out or not: the others are nothing but zeros."""
     page_bytes = 4096
     with open(process.folder / "pagemap", "rb", 0) as pagemap:
         pagemap.seek(start // page_bytes * 8)

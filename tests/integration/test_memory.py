@@ -1,4 +1,5 @@
-"""What secrets cost in memory, and that it stays so. AZFN_STORM=all makes ten thousand fetches instead of some hundreds."""
+"""What secrets cost in memory, and that it stays so. AZFN_STORM=all makes ten thousand fetches, otherwise there are some
+hundred."""
 
 import os
 import time
@@ -73,8 +74,8 @@ class MemoryTests(probe.TestCase):
         while not points or points[-1][0] < 3 * SECRETS + FETCHES:
             for name in names:  # what nobody asks for is forgotten after a while
                 self.ask(handler, name)
-            points.append((self.services.vault.request_count, own_kib(self.roles.broker), resident_kib(self.roles.broker),
-                           own_kib(self.roles.worker)))
+            broker, worker = self.roles.broker, self.roles.worker
+            points.append((self.services.vault.request_count, own_kib(broker), resident_kib(broker), own_kib(worker)))
             warm += points[-1][0] < 3 * SECRETS
             time.sleep(0.5)  # the refreshes go by the clock
         print("fetches, the broker's own and resident KiB, the worker's own:", points[warm], points[-1])

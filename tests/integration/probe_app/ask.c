@@ -14,7 +14,7 @@
  *   crash  exit=N  spin=MS  hang                        what no function should do
  *   secret=NAME                                         gets it, body = error, version and HMAC of "probe"
  *   secrets=N:NAME                                      the same N times at once, body of the last one
- *   take=NAME                                           the same with its value as the body: what it should keep to itself
+ *   take=NAME                                           the same, body = its value, which it should keep to itself
  *   request=DESTINATION,METHOD,PATH[,BODY]              body = error, status and body of the answer; reqheader=Name:value before it
  *   relay=DESTINATION,METHOD,PATH                       the same with the body that came, and body = the answer's
  *   carry=DESTINATION,METHOD,PATH                       the same with the body that "take" has made
@@ -207,7 +207,8 @@ static void on_secret_to_take(struct azfn_invocation *invocation, enum azfn_erro
                               const struct azfn_secret *secret, void *user_data)
 {
     struct ask *ask = user_data;
-    ask->body = error == AZFN_OK ? azfn_format(invocation, "%.*s", AZFN_SPAN_ARGS(azfn_secret_reveal(invocation, secret)))
+    struct azfn_span value = azfn_secret_reveal(invocation, secret);
+    ask->body = error == AZFN_OK ? azfn_format(invocation, "%.*s", AZFN_SPAN_ARGS(value))
                                  : azfn_span_of(azfn_error_name(error));
     go_on(invocation, ask);
 }
