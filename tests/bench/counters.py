@@ -1,12 +1,15 @@
 """What does not depend on the machine's mood: user instructions (callgrind) and system calls (strace) per request.
 A run with more requests less one with fewer: what the start costs falls out."""
 
+import os
 import pathlib
 import re
 import tempfile
 
 import load
 import servers
+
+USER = 61803
 
 
 def _instructions(folder):
@@ -20,9 +23,11 @@ def _instructions(folder):
 def _count_instructions(command, cwd, work, count, env):
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder).chmod(0o777)  # the worker is another user
+        # root's broker would become another user, who can't write what was counted into the file that root has made
+        user = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
         wrap = ["valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
                 f"--callgrind-out-file={folder}/callgrind.out.%p"]
-        with servers.Server(command, cwd, wrap=wrap, env=env) as server:
+        with servers.Server(command, cwd, wrap=wrap, env=env, **user) as server:
             load.send_in_turn(server.port, work, count)
         return _instructions(folder)
 

@@ -96,8 +96,9 @@ secret adds is {added:.1f} times what the minimal server needs for a request (go
 
 Where many ask at the same time, their questions go to the broker with one write, and the answers come back with one.
 
-Private dirty memory after these requests, KiB: {memory}. In the broker that is libcurl and OpenSSL for
-the larger part; each connection to a vault or destination that is open at the same time takes another 110 KiB or so.
+Private dirty memory after these requests, KiB: {memory}.
+In the broker that is libcurl and OpenSSL for the larger part; each connection to a vault or a destination that is open
+at the same time takes another 110 KiB or so.
 
 """
 

@@ -43,16 +43,16 @@ def memory(pid):
 
 class Server:
     """A process with its descendants that listens on a port. core pins it; wrap goes in front of its command, and
-    is_parent says that it stays, as strace does."""
+    is_parent says that it stays, as strace does. options: of subprocess.Popen."""
 
-    def __init__(self, command, cwd, core=None, wrap=(), is_parent=False, env=None):
+    def __init__(self, command, cwd, core=None, wrap=(), is_parent=False, env=None, **options):
         self.is_parent = is_parent
         self.port = free_port()
         pin = ["taskset", "-c", str(core)] if core is not None else []
         full = [*pin, *wrap, *(part.replace("PORT", str(self.port)) for part in command)]
         begin = time.perf_counter()
         self.process = subprocess.Popen(full, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, **options,
                                         env={"FUNCTIONS_CUSTOMHANDLER_PORT": str(self.port), **(env or {})})
         try:
             self._await_answer()
