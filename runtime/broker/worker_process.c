@@ -350,6 +350,9 @@ void azfn__worker_process_send(struct azfn__worker_process *worker, enum azfn__f
 void azfn__worker_process_read_rest(struct azfn__worker_process *worker)
 {
     uv_os_fd_t fd;
+    if (worker->has_ended && worker->is_behind) {
+        take_frames(worker); /* what it had to wait with: the buffer is too small for more */
+    }
     for (int reads = 0; reads < 64; reads++) {
         if (uv_is_closing((uv_handle_t *)&worker->channel) || uv_fileno((uv_handle_t *)&worker->channel, &fd) != 0) {
             return;

@@ -305,6 +305,25 @@ static void a_blocked_worker_that_was_replaced_is_killed_alone(void **state)
     assert_int_equal(count_of(&fixture->log, "(SIGKILL)"), 1);
 }
 
+static void one_that_dies_while_it_has_to_wait_is_not_said_to_have_broken_the_protocol(void **state)
+{
+    static char text[4000];
+    struct fixture *fixture = *state;
+    make_ready(fixture, 0);
+    struct azfn__frame_writer *writer = &fixture->supervisor.workers.serving->writer;
+    memset(text, 'x', sizeof(text) - 1);
+    writer->waiting_bytes += (size_t)1 << 20; /* as if it did not read what it asked for */
+    for (int i = 0; i < 40; i++) {
+        send_frame(fixture, 0, AZFN__FRAME_REPLACE, text);
+    }
+    turn(fixture);
+    writer->waiting_bytes -= (size_t)1 << 20;
+    end_worker(fixture, 0, CRASHED);
+    assert_int_equal(count_of(&fixture->log, "malicious_frame"), 0);
+    pass(fixture, 100);
+    assert_int_equal(fixture->starts, 2);
+}
+
 static void a_kill_that_is_not_reported_is_the_end(void **state)
 {
     struct fixture *fixture = *state;
@@ -433,6 +452,7 @@ int main(void)
         TEST(one_that_dies_while_its_successor_starts_is_replaced_by_it),
         TEST(only_what_a_starting_worker_says_is_the_fault_of_a_start),
         TEST(a_blocked_worker_that_was_replaced_is_killed_alone),
+        TEST(one_that_dies_while_it_has_to_wait_is_not_said_to_have_broken_the_protocol),
         TEST(a_kill_that_is_not_reported_is_the_end),
         TEST(an_end_with_all_finished_is_clean),
         TEST(a_successor_that_serves_already_finishes_as_well),
