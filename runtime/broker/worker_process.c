@@ -129,6 +129,9 @@ static void close_channel(struct azfn__worker_process *worker)
     azfn__worker_asks_destroy(worker->asks);
     worker->asks = NULL;
     close_pipe(&worker->channel);
+    if (worker->next_turn.type == UV_IDLE) {
+        uv_close((uv_handle_t *)&worker->next_turn, on_closed);
+    }
     if (worker->writer.prepare.type == UV_PREPARE) {
         azfn__frame_writer_close(&worker->writer, on_writer_closed);
     }
@@ -216,12 +219,32 @@ static void take_bytes(struct azfn__worker_process *worker, size_t length)
     }
 }
 
+static void on_next_turn(uv_idle_t *idle)
+{
+    struct azfn__worker_process *worker = idle->data;
+    uv_idle_stop(idle);
+    if (!worker->is_behind) {
+        uv_read_start((uv_stream_t *)&worker->channel, on_allocate, on_channel);
+    }
+}
+
+/* libuv would read on as long as there is something: one worker must not keep the loop from all others. */
+static void leave_the_rest(struct azfn__worker_process *worker)
+{
+    if (!worker->is_behind && !uv_is_closing((uv_handle_t *)&worker->channel)) {
+        uv_read_stop((uv_stream_t *)&worker->channel);
+        uv_idle_start(&worker->next_turn, on_next_turn);
+    }
+}
+
 static void on_channel(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct azfn__worker_process *worker = stream->data;
-    (void)buffer; /* read_buffer */
     if (count > 0) {
         take_bytes(worker, (size_t)count);
+        if ((size_t)count == buffer->len) {
+            leave_the_rest(worker);
+        }
     } else if (count < 0) {
         lose(worker, NULL);
     }
@@ -314,7 +337,12 @@ enum azfn_error azfn__worker_process_start(const struct azfn__worker_process_opt
         !open_pipe(loop, worker, &worker->outputs[0].pipe, &ours[0], on_output) ||
         !open_pipe(loop, worker, &worker->outputs[1].pipe, &ours[1], on_output) ||
         !open_pipe(loop, worker, &worker->channel, &ours[2], on_channel) ||
-        azfn__frame_writer_init(&worker->writer, loop, (uv_stream_t *)&worker->channel) != AZFN_OK) {
+        uv_idle_init(loop, &worker->next_turn) != 0) {
+        goto cleanup;
+    }
+    worker->next_turn.data = worker;
+    worker->open_handles++;
+    if (azfn__frame_writer_init(&worker->writer, loop, (uv_stream_t *)&worker->channel) != AZFN_OK) {
         goto cleanup;
     }
     worker->open_handles++;

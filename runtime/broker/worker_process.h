@@ -39,6 +39,7 @@ struct azfn__worker_process {
     bool has_ended; /* what it had still sent is being read */
     uint64_t ready_at_ms; /* uv_now() */
     uv_pipe_t channel;
+    uv_idle_t next_turn; /* runs where more of the channel is left for it */
     struct azfn__worker_output outputs[2]; /* stdout, stderr */
     struct azfn__frame_reader reader;
     struct azfn__frame_writer writer;

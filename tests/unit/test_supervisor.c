@@ -12,9 +12,11 @@
 #include "fuzz/virtual_clock.h"
 #include "unit/log_lines.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define MAX_STARTS 32
@@ -324,6 +326,32 @@ static void one_that_dies_while_it_has_to_wait_is_not_said_to_have_broken_the_pr
     assert_int_equal(fixture->starts, 2);
 }
 
+/* What it sent and the broker has not yet read. */
+static int unread_bytes(const struct fixture *fixture, int worker)
+{
+    int bytes = 0;
+    assert_int_equal(ioctl(fixture->workers[worker].descriptors[AZFN__WORKER_CHANNEL - 1], SIOCOUTQ, &bytes), 0);
+    return bytes;
+}
+
+static void one_that_has_much_to_say_takes_turns_with_the_others(void **state)
+{
+    static char text[4000];
+    struct fixture *fixture = *state;
+    make_ready(fixture, 0);
+    memset(text, 'x', sizeof(text) - 1);
+    for (int i = 0; i < 40; i++) {
+        send_frame(fixture, 0, AZFN__FRAME_REPLACE, text);
+    }
+    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    assert_true(unread_bytes(fixture, 0) > 80000);
+    for (int i = 0; i < 5; i++) {
+        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(unread_bytes(fixture, 0), 0);
+    assert_int_equal(count_of(&fixture->log, "malicious_frame"), 0);
+}
+
 static void a_kill_that_is_not_reported_is_the_end(void **state)
 {
     struct fixture *fixture = *state;
@@ -453,6 +481,7 @@ int main(void)
         TEST(only_what_a_starting_worker_says_is_the_fault_of_a_start),
         TEST(a_blocked_worker_that_was_replaced_is_killed_alone),
         TEST(one_that_dies_while_it_has_to_wait_is_not_said_to_have_broken_the_protocol),
+        TEST(one_that_has_much_to_say_takes_turns_with_the_others),
         TEST(a_kill_that_is_not_reported_is_the_end),
         TEST(an_end_with_all_finished_is_clean),
         TEST(a_successor_that_serves_already_finishes_as_well),
