@@ -11,6 +11,7 @@ struct azfn__app {
     const struct azfn_function *functions; /* static */
     size_t function_count;
     char *program;        /* argv[0] */
+    bool is_sandbox_required; /* --require-sandbox */
     const char *app_root; /* NULL: the environment says it, or the current folder */
 };
 

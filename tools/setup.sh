@@ -3,7 +3,7 @@
 # check adds what the static checks and sanitizers need, fuzz what the fuzzers need, bench the load generator and what counts.
 set -eu
 
-packages="gcc binutils libc6-dev make cmake ninja-build pkg-config python3 libuv1-dev libcjson-dev libsodium-dev libcmocka-dev
+packages="gcc binutils libc6-dev make cmake ninja-build pkg-config python3 libuv1-dev libcjson-dev libsodium-dev libseccomp-dev libcmocka-dev
           libcurl4-openssl-dev libssl-dev openssl ca-certificates"
 for part in "$@"; do
     case $part in

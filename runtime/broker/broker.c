@@ -10,6 +10,7 @@
 #include "broker/listener.h"
 #include "broker/log_sink.h"
 #include "broker/privileges.h"
+#include "broker/sandboxing.h"
 #include "broker/services.h"
 #include "broker/settings.h"
 #include "broker/supervisor.h"
@@ -51,6 +52,7 @@ struct broker {
     struct azfn__config *config;
     char module_path[PATH_MAX];
     struct azfn__services services;
+    struct azfn__sandboxing sandboxing;
     struct azfn__supervisor supervisor;
     uv_loop_t loop;
     uv_signal_t signals[STOP_SIGNAL_COUNT];
@@ -266,8 +268,10 @@ static bool give_up_privileges(struct broker *broker)
     if (broker->is_root && !check_executable(broker, worker)) {
         return false;
     }
-    if (azfn__launcher_become(&broker->launcher, worker) != AZFN_OK) {
-        return fault(broker, "the launcher can't become user %u: %s", (unsigned)worker, strerror(errno));
+    if (azfn__launcher_become(&broker->launcher, worker,
+                              broker->config->is_sandbox_report_only ? AZFN__LAUNCHER_REPORT
+                                                                     : AZFN__LAUNCHER_ENFORCE) != AZFN_OK) {
+        return fault(broker, "the launcher can't become user %u in its sandbox: %s", (unsigned)worker, strerror(errno));
     }
     if (broker->is_root && azfn__privileges_become(broker->config->broker_user) != AZFN_OK) {
         return fault(broker, "can't become user %u: %s", (unsigned)broker->config->broker_user, strerror(errno));
@@ -296,6 +300,7 @@ static void report_weaknesses(struct broker *broker)
                            "raise the limit of locked memory (RLIMIT_MEMLOCK)",
                            unlocked_bytes);
     }
+    azfn__sandboxing_report(&broker->sandboxing, broker->config, &broker->log);
     if (broker->development.is_on) {
         azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:development",
                            "AZFN_DEVELOPMENT is set: stand-ins on this machine take the place of Key Vault and of "
@@ -360,6 +365,12 @@ static bool check_services(struct broker *broker)
     return azfn__services_check(&options, &config_fault) == AZFN_OK || fault(broker, "%s", config_fault.message);
 }
 
+static bool check_sandbox(struct broker *broker)
+{
+    const char *reason = azfn__sandboxing_check(&broker->sandboxing, broker->config, broker->app->is_sandbox_required);
+    return !reason || fault(broker, "%s", reason);
+}
+
 /* Behind the start of the first worker, which does not need them to be ready. */
 static bool start_services(struct broker *broker)
 {
@@ -369,8 +380,18 @@ static bool start_services(struct broker *broker)
            fault(broker, "%s", config_fault.message);
 }
 
+static bool enter_sandbox(struct broker *broker)
+{
+    const struct azfn__services_options options = services_options(broker);
+    return azfn__sandboxing_enter(&broker->services, &options) == AZFN_OK ||
+           fault(broker, "the broker can't enter its sandbox: %s", strerror(errno));
+}
+
 static bool run_loop(struct broker *broker)
 {
+    if (azfn__sandboxing_begin(broker->config) != AZFN_OK) {
+        return fault(broker, "the broker can't filter its system calls: %s", strerror(errno));
+    }
     if (uv_loop_init(&broker->loop) != 0) {
         return fault(broker, "can't make an event loop: %s", strerror(errno));
     }
@@ -389,7 +410,7 @@ static bool run_loop(struct broker *broker)
         azfn__host_watch_start(&broker->host_watch, &broker->loop, on_host_ended, broker) != AZFN_OK) {
         return fault(broker, "can't watch worker, signals and host: %s", strerror(errno));
     }
-    if (!start_services(broker)) {
+    if (!start_services(broker) || !enter_sandbox(broker)) {
         return false;
     }
     uv_run(&broker->loop, UV_RUN_DEFAULT);
@@ -406,7 +427,7 @@ int azfn__broker_run(const struct azfn__app *app)
     prctl(PR_SET_NAME, "azfn-broker", 0, 0, 0);
 
     if (prepare_process(&broker) && fork_launcher(&broker) && find_module(&broker) && take_environment(&broker) &&
-        check_services(&broker) && seal_configuration(&broker) && bind_port(&broker) && give_up_privileges(&broker)) {
+        check_sandbox(&broker) && check_services(&broker) && seal_configuration(&broker) && bind_port(&broker) && give_up_privileges(&broker)) {
         run_loop(&broker);
     }
     azfn__launcher_end(&broker.launcher, LAST_WORDS_MS);

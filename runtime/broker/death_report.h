@@ -1,6 +1,7 @@
 /* broker/death_report.h
  * What the log says of a worker that has ended: how, which the kernel proves, and which functions it was running,
- * which its flight record claims: these must not end the next worker as well. */
+ * which its flight record claims: these must not end the next worker as well. One that made a forbidden system call is an
+ * event of its own. */
 #ifndef AZFN_BROKER_DEATH_REPORT_H
 #define AZFN_BROKER_DEATH_REPORT_H
 
@@ -9,10 +10,10 @@
 
 #include <azfn.h>
 
-#define AZFN__DEATH_TEXT_BYTES 192
+#define AZFN__DEATH_TEXT_BYTES 256
 
 /* status is as waitpid() gives it. One line, and one for each further function that was running. out_text is the
- * first line's text, without anything that the worker wrote. The functions' invocations are added to suspects. */
+ * first line's text, without any text that the worker wrote. The functions' invocations are added to suspects. */
 void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__flight_record *record, int status,
                               bool was_ready, struct azfn__suspects *suspects, char out_text[AZFN__DEATH_TEXT_BYTES]);
 

@@ -58,9 +58,11 @@ static enum azfn_error send_command(struct azfn__launcher *launcher, enum azfn__
     return sent == (ssize_t)sizeof(command) ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
 
-enum azfn_error azfn__launcher_become(struct azfn__launcher *launcher, uid_t user)
+enum azfn_error azfn__launcher_become(struct azfn__launcher *launcher, uid_t user, enum azfn__launcher_sandbox sandbox)
 {
-    enum azfn_error error = send_command(launcher, AZFN__LAUNCHER_BECOME, user, NULL, 0);
+    enum azfn_error error = send_command(
+        launcher, sandbox == AZFN__LAUNCHER_REPORT ? AZFN__LAUNCHER_BECOME_REPORTING : AZFN__LAUNCHER_BECOME, user,
+        NULL, 0);
     if (error != AZFN_OK) {
         return error;
     }

@@ -46,8 +46,12 @@ struct azfn__launcher_report {
 AZFN_MUST_USE enum azfn_error azfn__launcher_fork(struct azfn__launcher *launcher, int executable,
                                                   char *const arguments[]);
 
-/* Waits for the launcher: wiped, closed, and, where user is not 0, that user. Error: AZFN_ERROR_SYSTEM. */
-AZFN_MUST_USE enum azfn_error azfn__launcher_become(struct azfn__launcher *launcher, uid_t user);
+enum azfn__launcher_sandbox { AZFN__LAUNCHER_ENFORCE, AZFN__LAUNCHER_REPORT };
+
+/* Waits for the launcher: wiped, closed, and, where user is not 0, that user; and in its sandbox. Error:
+ * AZFN_ERROR_SYSTEM. */
+AZFN_MUST_USE enum azfn_error azfn__launcher_become(struct azfn__launcher *launcher, uid_t user,
+                                                    enum azfn__launcher_sandbox sandbox);
 
 /* descriptors[0] becomes the worker's descriptor 1, and so on; they stay the caller's to close. A report
  * AZFN__LAUNCHER_STARTED follows. Error: AZFN_ERROR_SYSTEM. */

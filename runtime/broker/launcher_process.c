@@ -2,6 +2,9 @@
 
 #include "broker/environment.h"
 #include "broker/privileges.h"
+#include "sandbox/landlock.h"
+#include "sandbox/layers.h"
+#include "sandbox/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,7 +91,25 @@ static void report(const struct launcher *launcher, enum azfn__launcher_report_k
     }
 }
 
-static void become(const struct launcher *launcher, uid_t user)
+/* The workers inherit it: so they read and execute what is there, but write nothing, connect to nothing, and reach no
+ * other process, from their first instruction on. */
+static int enter_sandbox(enum azfn__launcher_sandbox sandbox)
+{
+    static const struct azfn__landlock_path everything = {.path = "/", .may_execute = true};
+    const struct azfn__landlock_rules rules = {
+        .layers = azfn__sandbox_layers(), .paths = &everything, .path_count = 1};
+    bool is_report_only = sandbox == AZFN__LAUNCHER_REPORT;
+    if (azfn__privileges_forbid_new() != AZFN_OK ||
+        (!is_report_only && azfn__landlock_apply(&rules) != AZFN_OK)) {
+        return -1;
+    }
+    enum azfn_error error = azfn__sandbox_layers() & AZFN__SANDBOX_SECCOMP
+                                ? azfn__seccomp_apply(AZFN__SECCOMP_LAUNCHER, is_report_only)
+                                : AZFN_OK;
+    return error == AZFN_OK || is_report_only ? 0 : -1;
+}
+
+static void become(const struct launcher *launcher, uid_t user, enum azfn__launcher_sandbox sandbox)
 {
     int value = 0;
     if (user != 0 && azfn__privileges_become(user) != AZFN_OK) {
@@ -97,6 +118,9 @@ static void become(const struct launcher *launcher, uid_t user)
     /* the change of user undid it */
     if (azfn__privileges_forbid_dumps() != AZFN_OK && value == 0) {
         value = errno;
+    }
+    if (value == 0 && enter_sandbox(sandbox) != 0) {
+        value = errno ? errno : EPERM;
     }
     report(launcher, AZFN__LAUNCHER_BECAME, getpid(), value);
 }
@@ -231,7 +255,9 @@ static void obey(struct launcher *launcher)
         memcpy(descriptors, CMSG_DATA(header), count * sizeof(int));
     }
     if (command.kind == AZFN__LAUNCHER_BECOME) {
-        become(launcher, command.value);
+        become(launcher, command.value, AZFN__LAUNCHER_ENFORCE);
+    } else if (command.kind == AZFN__LAUNCHER_BECOME_REPORTING) {
+        become(launcher, command.value, AZFN__LAUNCHER_REPORT);
     } else if (command.kind == AZFN__LAUNCHER_START && count == AZFN__WORKER_PASSED_DESCRIPTORS) {
         start(launcher, descriptors);
     } else if (command.kind == AZFN__LAUNCHER_KILL) {

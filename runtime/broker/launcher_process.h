@@ -9,6 +9,7 @@ enum azfn__launcher_command_kind {
     AZFN__LAUNCHER_BECOME = 1, /* value: the user, 0 to stay what it is */
     AZFN__LAUNCHER_START = 2,  /* with the worker's descriptors */
     AZFN__LAUNCHER_KILL = 3,   /* value: the pid */
+    AZFN__LAUNCHER_BECOME_REPORTING = 4, /* as the first, but its sandbox forbids nothing */
 };
 
 struct azfn__launcher_command {

@@ -2,6 +2,7 @@
 
 #include "base/span.h"
 #include "broker/death_report.h"
+#include "worker/worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -131,6 +132,16 @@ static void take_drained_end(struct azfn__supervisor *supervisor, const struct a
     end_if_drained(supervisor);
 }
 
+/* An earlier worker could listen on it. The host makes a new one at once, and does not count this as a failure. */
+static void end_for_socket(struct azfn__supervisor *supervisor)
+{
+    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "malicious_socket:worker",
+                       "a new worker can't listen on the socket that an earlier one has used, which may have been "
+                       "sabotaged: the handler ends, to be started anew; %s",
+                       supervisor->last_fault);
+    end(supervisor, AZFN__EXIT_RESTART);
+}
+
 static void take_end(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, bool was_serving,
                      bool was_told, int status)
 {
@@ -140,7 +151,10 @@ static void take_end(struct azfn__supervisor *supervisor, struct azfn__worker_pr
         return;
     }
     log_death(supervisor, worker, status);
-    if (!worker->is_ready) {
+    if (!worker->is_ready && supervisor->was_ready && WIFEXITED(status) &&
+        WEXITSTATUS(status) == AZFN__WORKER_EXIT_CANT_LISTEN) {
+        end_for_socket(supervisor);
+    } else if (!worker->is_ready) {
         count_failed_start(supervisor);
     } else if (was_serving) {
         replace_ended(supervisor, worker);

@@ -20,6 +20,8 @@
 /* From its start until a worker has to be ready; and from its loss until its end has to be reported. */
 #define AZFN__READY_LIMIT_MS 10000
 #define AZFN__LOSS_LIMIT_MS 2000
+/* With this exit code the host starts the handler again at once. */
+#define AZFN__EXIT_RESTART 200
 
 /* exit_code is what the process has to end with. */
 typedef void azfn__on_supervisor_end_fn(int exit_code, void *user_data);

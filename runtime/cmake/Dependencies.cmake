@@ -22,6 +22,7 @@ endfunction()
 azfn_find_dependency(uv libuv uv.h libuv_a.a)
 azfn_find_dependency(cjson libcjson cjson/cJSON.h libcjson.a)
 azfn_find_dependency(sodium libsodium sodium.h libsodium.a)
+azfn_find_dependency(seccomp libseccomp seccomp.h libseccomp.a)
 target_link_libraries(azfn_dep_uv INTERFACE Threads::Threads ${CMAKE_DL_LIBS} rt)
 
 # Debian 12 has no libllhttp: its package node-llhttp installs the C sources instead.

@@ -10,6 +10,11 @@
 static atomic_uint thread_count;
 static _Thread_local unsigned thread_number; /* from 1; 0 on the loop */
 
+unsigned azfn__blocking_pool_thread_number(void)
+{
+    return thread_number;
+}
+
 bool azfn__blocking_pool_is_needed(const struct azfn_function *functions, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

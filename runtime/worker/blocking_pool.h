@@ -39,6 +39,9 @@ AZFN_MUST_USE enum azfn_error azfn__blocking_pool_start(struct azfn__blocking_po
 /* Nothing may run or wait. The threads stay: libuv ends them with the process. */
 void azfn__blocking_pool_clean_up(struct azfn__blocking_pool *pool);
 
+/* Of the calling thread, from 1; 0: it is none of the pool's. */
+unsigned azfn__blocking_pool_thread_number(void);
+
 /* For the dispatcher: whether another one has to be refused. */
 bool azfn__blocking_pool_is_full(const struct azfn__blocking_pool *pool);
 /* For the dispatcher: has a thread call the function of a running invocation. The pool must not be full. */

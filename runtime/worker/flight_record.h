@@ -21,10 +21,19 @@ struct azfn__flight_slot {
     uint64_t calls; /* of functions, since the start */
 };
 
+/* A system call that the sandbox forbids, which ends the worker. */
+struct azfn__flight_forbidden_call {
+    uint32_t has_happened;
+    uint32_t architecture; /* AUDIT_ARCH_* */
+    int32_t number;
+    uint32_t thread; /* 0: the loop; i + 1: threads[i] */
+};
+
 /* The layout of the pages. */
 struct azfn__flight_record {
     struct azfn__flight_slot loop;
     struct azfn__flight_slot threads[AZFN__FLIGHT_RECORD_THREADS]; /* those of the pool for blocking functions */
+    struct azfn__flight_forbidden_call forbidden_call;
     struct azfn__suspects suspects; /* from the broker, before the worker starts */
 };
 

@@ -232,6 +232,11 @@ static uint64_t possible_connections(uint64_t wanted)
     return possible < wanted ? possible : wanted;
 }
 
+uint64_t azfn__http_server_descriptors(const struct azfn__http_server *server)
+{
+    return server->limits.connections + OTHER_DESCRIPTORS;
+}
+
 /* libuv ends the process where it can't enlarge its table of descriptors: so the table gets its size now. */
 static int reserve_descriptor_table(struct azfn__http_server *server)
 {

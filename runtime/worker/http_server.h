@@ -65,6 +65,9 @@ AZFN_MUST_USE enum azfn_error azfn__http_server_start(struct azfn__http_server *
                                                       struct azfn__dispatcher *dispatcher,
                                                       const struct azfn__config_limits *limits, int *out_status);
 
+/* The highest number of descriptors that the process needs, itself included. */
+uint64_t azfn__http_server_descriptors(const struct azfn__http_server *server);
+
 /* Takes what still waits in the socket's queue, then accepts no more; each answer says Connection: close.
  * on_drained is called once nothing is in flight and no request has come for a moment: connections that
  * are idle stay open meanwhile, since closing one just when the host uses it would lose a request. */

@@ -5,11 +5,16 @@
 #include "broker/privileges.h"
 #include "config/config.h"
 #include "config/config_files.h"
+#include "sandbox/landlock.h"
+#include "sandbox/layers.h"
+#include "sandbox/limits.h"
+#include "sandbox/seccomp.h"
 #include "worker/asks.h"
 #include "worker/blocking_pool.h"
 #include "worker/broker_client.h"
 #include "worker/dispatcher.h"
 #include "worker/flight_record.h"
+#include "worker/forbidden_call.h"
 #include "worker/http_server.h"
 
 #include <errno.h>
@@ -22,11 +27,15 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What stays with the worker when it is freed: single pieces, and all that is free at the end of the heap. */
 #define ALLOCATION_KEPT_BYTES (4 << 20)
 #define HEAP_KEPT_BYTES (16 << 20)
+/* For all but bodies: an accident is to end here, and not in another process that the system ends for want of memory. */
+#define DATA_BYTES (UINT64_C(2) << 30)
+#define DATA_BYTES_PER_BODY_BYTE 4
 
 struct worker {
     uv_loop_t loop;
@@ -94,6 +103,16 @@ static void keep_freed_memory(void)
 #endif
 }
 
+/* What the C library would look for in the file system when it is first used. */
+static void look_at_files(void)
+{
+    static char output[BUFSIZ];
+    static char input[1];
+    setvbuf(stdout, output, _IOFBF, sizeof(output));
+    setvbuf(stdin, input, _IOFBF, sizeof(input));
+    tzset();
+}
+
 /* What execve() undid, and what the launcher's signal handling left behind. */
 static bool prepare_process(void)
 {
@@ -104,6 +123,7 @@ static bool prepare_process(void)
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     keep_freed_memory();
+    look_at_files();
     /* a child of a function must not get hold of them */
     for (int fd = AZFN__WORKER_LISTENER; fd < AZFN__WORKER_DESCRIPTOR_END; fd++) {
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
@@ -136,7 +156,32 @@ static bool map_flight_record(struct worker *worker)
         return fault(worker, "the worker can't map its flight record: %s", strerror(errno));
     }
     close(AZFN__WORKER_FLIGHT_RECORD);
-    return true;
+    return azfn__forbidden_call_watch(worker->flight_record) == AZFN_OK ||
+           fault(worker, "the worker can't watch its system calls: %s", strerror(errno));
+}
+
+/* No file, no TCP but what is accepted, no other process. Covers one thread and what it starts: so before any other. */
+static bool leave_the_system(struct worker *worker)
+{
+    const struct azfn__landlock_rules nothing = {.layers = azfn__sandbox_layers()};
+    return worker->config->is_sandbox_report_only || azfn__landlock_apply(&nothing) == AZFN_OK ||
+           fault(worker, "the worker can't restrict itself with Landlock: %s", strerror(errno));
+}
+
+/* When everything is there that takes more than serving does. */
+static bool enter_sandbox(struct worker *worker)
+{
+    unsigned layers = azfn__sandbox_layers();
+    bool is_report_only = worker->config->is_sandbox_report_only;
+    const struct azfn__limits limits = {
+        .descriptors = azfn__http_server_descriptors(&worker->server),
+        .data_bytes = DATA_BYTES + DATA_BYTES_PER_BODY_BYTE * worker->config->limits.body_bytes_in_flight};
+    if ((layers & AZFN__SANDBOX_LIMITS) && !is_report_only && azfn__limits_apply(&limits) != AZFN_OK) {
+        return fault(worker, "the worker can't lower its limits: %s", strerror(errno));
+    }
+    return !(layers & AZFN__SANDBOX_SECCOMP) ||
+           azfn__seccomp_apply(AZFN__SECCOMP_WORKER, is_report_only) == AZFN_OK || is_report_only ||
+           fault(worker, "the worker can't filter its system calls: %s", strerror(errno));
 }
 
 static void on_worn_out(struct azfn_span reason, void *user_data)
@@ -211,7 +256,11 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
                                         &worker->config->limits, &status);
     }
     if (error != AZFN_OK) {
+        worker->exit_code = status ? AZFN__WORKER_EXIT_CANT_LISTEN : worker->exit_code;
         return fault(worker, "the worker can't listen: %s", status ? uv_strerror(status) : azfn_error_text(error));
+    }
+    if (!enter_sandbox(worker)) {
+        return false;
     }
     azfn__broker_client_send(&worker->broker, AZFN__FRAME_READY, azfn__span("", 0));
     uv_run(&worker->loop, UV_RUN_DEFAULT);
@@ -238,7 +287,7 @@ int azfn__worker_run(const struct azfn__app *app)
         fprintf(stderr, "the worker can't start: %s\n", strerror(errno));
         return 1;
     }
-    if (read_configuration(&worker, app) && map_flight_record(&worker)) {
+    if (read_configuration(&worker, app) && map_flight_record(&worker) && leave_the_system(&worker)) {
         serve(&worker, app);
     }
     return worker.exit_code;

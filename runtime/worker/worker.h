@@ -9,6 +9,9 @@
 /* What the launcher passes on the command line. */
 #define AZFN__WORKER_ARGUMENT "--worker"
 
+/* It has found the socket in a state in which it can't listen. */
+#define AZFN__WORKER_EXIT_CANT_LISTEN 158
+
 /* Returns the process's exit code. */
 int azfn__worker_run(const struct azfn__app *app);
 

@@ -227,7 +227,7 @@ static void a_worker_finds_its_descriptors_and_nothing_else(void **state)
     int stray = open("/dev/null", O_RDONLY);
     assert_true(stray > 2);
     set_up(&fixture, this_program(), "say");
-    assert_int_equal(azfn__launcher_become(&fixture.launcher, 0), AZFN_OK);
+    assert_int_equal(azfn__launcher_become(&fixture.launcher, 0, AZFN__LAUNCHER_ENFORCE), AZFN_OK);
     pid_t pid = start_worker(&fixture);
     close_passed(&fixture);
     close(stray);
@@ -278,11 +278,11 @@ static void the_launcher_becomes_another_user_if_it_is_root_and_says_so_if_not(v
     char *line = NULL;
     set_up(&fixture, this_program(), "say");
     if (geteuid() != 0) {
-        assert_int_equal(azfn__launcher_become(&fixture.launcher, OTHER_USER), AZFN_ERROR_SYSTEM);
+        assert_int_equal(azfn__launcher_become(&fixture.launcher, OTHER_USER, AZFN__LAUNCHER_ENFORCE), AZFN_ERROR_SYSTEM);
         assert_int_equal(errno, EPERM);
         close_passed(&fixture);
     } else {
-        assert_int_equal(azfn__launcher_become(&fixture.launcher, OTHER_USER), AZFN_OK);
+        assert_int_equal(azfn__launcher_become(&fixture.launcher, OTHER_USER, AZFN__LAUNCHER_ENFORCE), AZFN_OK);
         start_worker(&fixture);
         close_passed(&fixture);
         read_text(fixture.out, text, sizeof(text), sizeof(text));
@@ -366,7 +366,7 @@ static void the_launcher_kills_nobody_but_its_workers(void **state)
     assert_int_equal(azfn__launcher_kill(&fixture.launcher, 0), AZFN_OK);
     assert_int_equal(azfn__launcher_kill(&fixture.launcher, -1), AZFN_OK);
     /* it has obeyed these once it answers this */
-    assert_int_equal(azfn__launcher_become(&fixture.launcher, 0), AZFN_OK);
+    assert_int_equal(azfn__launcher_become(&fixture.launcher, 0, AZFN__LAUNCHER_ENFORCE), AZFN_OK);
     int status;
     assert_int_equal(waitpid(other, &status, WNOHANG), 0);
     assert_int_equal(kill(other, SIGKILL), 0);

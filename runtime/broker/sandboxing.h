@@ -1,0 +1,32 @@
+/* broker/sandboxing.h
+ * The broker's part in the sandbox: what it restricts itself to, and what it says where a layer is missing. */
+#ifndef AZFN_BROKER_SANDBOXING_H
+#define AZFN_BROKER_SANDBOXING_H
+
+#include "broker/log_sink.h"
+#include "broker/services.h"
+#include "config/config.h"
+
+/* What the kernel was found to lack, before the broker could not ask any more. */
+struct azfn__sandboxing {
+    unsigned missing; /* layers of sandbox/layers.h */
+};
+
+/* Fills in *sandboxing. NULL, or static text: why the handler must not start. is_required: --require-sandbox. */
+const char *azfn__sandboxing_check(struct azfn__sandboxing *sandboxing, const struct azfn__config *config,
+                                   bool is_required);
+
+/* An event for each layer that is off. */
+void azfn__sandboxing_report(const struct azfn__sandboxing *sandboxing, const struct azfn__config *config,
+                             struct azfn__log_sink *log);
+
+/* Before there is an event loop. Error: AZFN_ERROR_SYSTEM with errno. */
+AZFN_MUST_USE enum azfn_error azfn__sandboxing_begin(const struct azfn__config *config);
+
+/* When all that the broker needs is loaded: reads what TLS and the resolver need, connects to the ports that the
+ * configuration names, executes nothing. A system call that it forbids is an event on stderr, and the end. Error:
+ * AZFN_ERROR_SYSTEM with errno. */
+AZFN_MUST_USE enum azfn_error azfn__sandboxing_enter(const struct azfn__services *services,
+                                                     const struct azfn__services_options *options);
+
+#endif
