@@ -18,6 +18,8 @@
  *   request=DESTINATION,METHOD,PATH[,BODY]              body = error, status and body of the answer; reqheader=Name:value before it
  *   relay=DESTINATION,METHOD,PATH                       the same with the body that came, and body = the answer's
  *   carry=DESTINATION,METHOD,PATH                       the same with the body that "take" has made
+ *   syscall=NAME                                        a body that says how it went, see attempts.c
+ *   abort                                               ends as a failed assertion does
  *   demand  raw=BYTES  flood=BYTES                      what an attacker may do: asks the broker for another worker; writes
  *                                                       to the channel, once, or until it takes no more for a second */
 #include "probe.h"
@@ -359,6 +361,10 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         write_raw(argument);
     } else if (azfn_span_equals(name, "flood")) {
         flood(argument);
+    } else if (azfn_span_equals(name, "syscall")) {
+        ask->body = azfn_span_of(probe_attempt(argument.data));
+    } else if (azfn_span_equals(name, "abort")) {
+        abort();
     } else if (azfn_span_equals(name, "demand")) {
         demand();
     } else if (azfn_span_equals(name, "delay")) {

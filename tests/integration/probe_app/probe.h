@@ -16,6 +16,9 @@ azfn_handler_fn probe_trigger;
 /* "1/3", the try and the most there may be; absent without a retry policy. */
 struct azfn_span probe_retry(struct azfn_invocation *invocation);
 
+/* Makes a system call of that name: "done", the name of an errno, or no return. */
+const char *probe_attempt(const char *name);
+
 /* Bodies in pieces: see stream.c. */
 azfn_handler_fn probe_stream_out;
 azfn_handler_fn probe_stream_in;
