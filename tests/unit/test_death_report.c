@@ -10,6 +10,9 @@
 #include "broker/death_report.h"
 #include "unit/log_lines.h"
 
+#include "worker/forbidden_call.h"
+
+#include <linux/audit.h>
 #include <signal.h>
 
 struct fixture {
@@ -97,12 +100,77 @@ static void a_lying_record_makes_no_more_lines_than_it_has_slots(void **state)
     clean_up_log_lines(&fixture.log);
 }
 
+static const int forbidden = AZFN__EXIT_FORBIDDEN_CALL << 8;
+
+static void a_forbidden_call_is_named(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    fixture.record.forbidden_call =
+        (struct azfn__flight_forbidden_call){.has_happened = 1, .architecture = AUDIT_ARCH_X86_64, .number = 42};
+    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("webhook"), AZFN__SPAN("1"));
+    report(&fixture, forbidden);
+    assert_string_equal(fixture.text,
+                        "the worker was ended for a system call that the sandbox forbids; it says the call was connect "
+                        "(42); it says it was running the function named here");
+    assert_int_equal(count_of(&fixture.log, "\n"), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"malicious_syscall:worker\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"function\":\"webhook\""), 1);
+    clean_up_log_lines(&fixture.log);
+}
+
+static void the_thread_that_made_the_call_comes_first(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    fixture.record.forbidden_call = (struct azfn__flight_forbidden_call){.has_happened = 1, .thread = 3};
+    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("on-loop"), AZFN__SPAN("1"));
+    azfn__flight_record_enter(&fixture.record.threads[0], AZFN__SPAN("other"), AZFN__SPAN("2"));
+    azfn__flight_record_enter(&fixture.record.threads[2], AZFN__SPAN("culprit"), AZFN__SPAN("3"));
+    azfn__flight_record_enter(&fixture.record.threads[3], AZFN__SPAN("behind"), AZFN__SPAN("4"));
+    report(&fixture, forbidden);
+    assert_int_equal(count_of(&fixture.log, "\n"), 4);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"malicious_syscall:worker\""), 1);
+    const char *line_end = strchr(fixture.log.text, '\n');
+    assert_true(strstr(fixture.log.text, "culprit") < line_end);
+    for (const char *const *name = (const char *const[]){"on-loop", "other", "behind", NULL}; *name; name++) {
+        assert_true(strstr(fixture.log.text, *name) > line_end);
+    }
+    clean_up_log_lines(&fixture.log);
+}
+
+/* What the kernel proves is the exit code, or the signal where the handler was not reached. */
+static void a_lie_about_a_call_changes_no_more_than_its_name(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    memset(&fixture.record.forbidden_call, 0xff, sizeof(fixture.record.forbidden_call));
+    report(&fixture, forbidden);
+    assert_string_equal(fixture.text, "the worker was ended for a system call that the sandbox forbids; it says the call "
+                                      "was unknown (-1)");
+    assert_int_equal(count_of(&fixture.log, "malicious_syscall:worker"), 1);
+    report(&fixture, SIGSEGV);
+    assert_string_equal(fixture.text, "the worker was ended by signal 11 (SIGSEGV)");
+    assert_int_equal(count_of(&fixture.log, "malicious_syscall:worker"), 1);
+    memset(&fixture.record.forbidden_call, 0, sizeof(fixture.record.forbidden_call));
+    report(&fixture, SIGSYS);
+    assert_string_equal(fixture.text, "the worker was ended for a system call that the sandbox forbids");
+    assert_int_equal(count_of(&fixture.log, "malicious_syscall:worker"), 2);
+    clean_up_log_lines(&fixture.log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_that_ran_nothing_is_one_line),
         cmocka_unit_test(all_functions_that_were_running_are_named),
         cmocka_unit_test(what_was_running_becomes_suspect),
+        cmocka_unit_test(a_forbidden_call_is_named),
+        cmocka_unit_test(the_thread_that_made_the_call_comes_first),
+        cmocka_unit_test(a_lie_about_a_call_changes_no_more_than_its_name),
         cmocka_unit_test(a_lying_record_makes_no_more_lines_than_it_has_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
