@@ -2,14 +2,14 @@
  * What a worker in an attacker's hands can do to the broker: any bytes on the channel, on stdout and on stderr, in any
  * pieces, with this file in the places of launcher and supervisor. Frames come out as they were cut by hand, a
  * worker is lost once, and everything that reaches the host's pipes has to be a whole line of JSON; no Error may look
- * like a Warning. */
+ * like a Warning. What it asks for is answered at most once, never with a credential that it may not have, and never
+ * with much more than it reads. */
 #include "base/json_scan.h"
 #include "base/span.h"
 #include "broker/death_report.h"
 #include "broker/launcher_process.h"
 #include "broker/worker_process.h"
-#include "fuzz/check.h"
-#include "fuzz/virtual_clock.h"
+#include "fuzz/broker_services.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,9 @@
 
 #define PID 4711
 #define LINES_BYTES ((size_t)1 << 20)
+#define CHANNEL 3 /* of worker_ends */
+#define ID_COUNT 16
+#define MAX_PENDING_BYTES ((size_t)1 << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,12 +34,19 @@ static struct {
     struct azfn__log_sink log;
     int lines[2]; /* what the host would read of stdout and stderr */
     struct azfn__worker_process *worker;
-    struct azfn__services services;
     struct azfn__suspects suspects;
     unsigned losses;
     size_t frames;             /* other than log lines */
     struct azfn__buffer bytes; /* all that came on the channel until the loss */
 } world;
+
+/* What the worker was told. */
+static struct {
+    struct azfn__frame_reader reader;
+    size_t secrets;
+    size_t ends;                          /* of requests */
+    struct azfn__buffer bodies[ID_COUNT]; /* of the ids that are looked at */
+} told;
 
 static bool on_frame(struct azfn__worker_process *worker, const struct azfn__frame *frame, void *user_data)
 {
@@ -112,6 +122,11 @@ static void make_world(void)
         world.log.streams[i].fd = ends[1];
     }
     CHECK(azfn__log_sink_attach(&world.log, &world.loop) == AZFN_OK);
+    azfn__frame_reader_init(&told.reader);
+    for (size_t i = 0; i < ID_COUNT; i++) {
+        azfn__buffer_init(&told.bodies[i], (size_t)1 << 20);
+    }
+    make_services(&world.loop, &world.log);
     world.is_made = true;
 }
 
@@ -119,7 +134,7 @@ static void start_worker(void)
 {
     const struct azfn__worker_process_options options = {.loop = &world.loop,
                                                          .log = &world.log,
-                                                         .services = &world.services,
+                                                         .services = &others.services,
                                                          .launcher = &world.launcher,
                                                          .listener = world.launcher_end,
                                                          .config = world.launcher_end,
@@ -134,11 +149,14 @@ static void start_worker(void)
 
 static void end_worker(void)
 {
+    world.worker->has_ended = true;
     azfn__worker_process_read_rest(world.worker);
     azfn__worker_process_close(world.worker);
+    end_services();
     drop_worker_ends();
     turn();
     turn();
+    make_services(&world.loop, &world.log);
     start_worker();
 }
 
@@ -180,12 +198,78 @@ static void check_lines(bool is_stdout)
     }
 }
 
+/* --- What the worker reads. --- */
+
+/* Its place among those that are looked at; ID_COUNT: it is not. */
+static size_t place_of(const char *payload)
+{
+    const unsigned char *id = (const unsigned char *)payload;
+    return id[0] < 4 && id[1] == 0 && id[2] < 4 && id[3] == 0 ? id[2] * (size_t)4 + id[0] : ID_COUNT;
+}
+
+static void check_secret(struct azfn_span payload)
+{
+    struct azfn__secret_answer answer;
+    CHECK(azfn__ask_decode_secret_answer(payload, &answer));
+    CHECK(answer.error != AZFN_OK || azfn__span_equal(answer.value, value_of(AZFN__SPAN("open"))));
+    CHECK(answer.error == AZFN_OK || answer.value.length == 0);
+    told.secrets++;
+}
+
+static void check_answer(const struct azfn__frame *frame)
+{
+    size_t place = frame->payload.length < 4 ? ID_COUNT : place_of(frame->payload.data);
+    struct azfn__response_head head;
+    struct azfn__ask_number number;
+    CHECK(!has_text(frame->payload, TOKEN) && !has_text(frame->payload, INNER));
+    switch (frame->type) {
+    case AZFN__FRAME_SECRET:
+        check_secret(frame->payload);
+        break;
+    case AZFN__FRAME_RESPONSE:
+        CHECK(azfn__ask_decode_response(frame->payload, &head) && head.status >= 200);
+        if (place < ID_COUNT) {
+            azfn__buffer_reset(&told.bodies[place], 65536);
+        }
+        break;
+    case AZFN__FRAME_RESPONSE_BODY:
+        CHECK(frame->payload.length > 5);
+        if (place < ID_COUNT) {
+            azfn__buffer_append_span(&told.bodies[place], azfn__span_from(frame->payload, 5));
+            CHECK(!has_text(azfn__buffer_span(&told.bodies[place]), TOKEN) &&
+                  !has_text(azfn__buffer_span(&told.bodies[place]), INNER));
+        }
+        break;
+    case AZFN__FRAME_RESPONSE_END:
+        CHECK(azfn__ask_decode_number(frame->payload, &number) && number.number <= AZFN_ERROR_SYSTEM);
+        told.ends++;
+        break;
+    default:
+        CHECK(frame->type == AZFN__FRAME_REQUEST_WRITE && azfn__ask_decode_number(frame->payload, &number));
+        break;
+    }
+}
+
+static void read_answers(void)
+{
+    static char bytes[65536];
+    struct azfn__frame frame;
+    ssize_t count = recv(world.worker_ends[CHANNEL], bytes, sizeof(bytes), MSG_DONTWAIT);
+    CHECK(count <= 0 || azfn__frame_reader_feed(&told.reader, bytes, (size_t)count));
+    enum azfn_error error;
+    while ((error = azfn__frame_reader_next(&told.reader, &frame)) == AZFN_OK) {
+        check_answer(&frame);
+    }
+    CHECK(error == AZFN_ERROR_UNAVAILABLE);
+}
+
 /* --- The worker's part. --- */
 
 /* As if it had come through the pipe, without the pipe: in memory of exactly its size. */
 static void arrive(uv_pipe_t *pipe, struct input bytes)
 {
-    if (bytes.length == 0 || !world.worker || uv_is_closing((uv_handle_t *)pipe)) {
+    bool is_read = pipe != &world.worker->channel || !world.worker->is_behind;
+    if (bytes.length == 0 || uv_is_closing((uv_handle_t *)pipe) || !is_read) {
         return;
     }
     char *copy = malloc(bytes.length);
@@ -194,9 +278,11 @@ static void arrive(uv_pipe_t *pipe, struct input bytes)
         azfn__buffer_append(&world.bytes, bytes.data, bytes.length);
     }
     memcpy(copy, bytes.data, bytes.length);
-    const uv_buf_t buffer = uv_buf_init(copy, (unsigned)bytes.length);
+    /* one more than came: a read that fills its buffer puts the next one off */
+    const uv_buf_t buffer = uv_buf_init(copy, (unsigned)bytes.length + 1);
     pipe->read_cb((uv_stream_t *)pipe, (ssize_t)bytes.length, &buffer);
     free(copy);
+    CHECK(azfn__frame_writer_pending_bytes(&world.worker->writer) < MAX_PENDING_BYTES);
 }
 
 /* A frame whose length is right, so that what is inside is looked at. */
@@ -230,6 +316,107 @@ static void arrive_log(uv_pipe_t *channel, struct input *input)
     azfn__buffer_clean_up(&frame);
 }
 
+static struct azfn_span take_text(struct input *input, const char *const *usual, size_t count)
+{
+    unsigned code = take_byte(input);
+    if (code < 224) {
+        return azfn_span_of(usual[code % count]);
+    }
+    const struct input text = take_bytes(input, code % 32);
+    return azfn__span(text.data, text.length);
+}
+#define TAKE_TEXT(input, usual) take_text((input), (usual), sizeof(usual) / sizeof((usual)[0]))
+
+static uint32_t take_id(struct input *input)
+{
+    unsigned code = take_byte(input);
+    return code % 4 | code / 4 % 4 << 16;
+}
+
+static void ask_for_secret(struct azfn__buffer *out, struct input *input, struct azfn_span function)
+{
+    static const char *const names[] = {"open", "open", "open", "inner", "closed", "partner", ""};
+    const struct azfn__secret_ask ask = {.id = take_id(input),
+                                         .function = function,
+                                         .invocation_id = AZFN__SPAN("id"),
+                                         .name = TAKE_TEXT(input, names)};
+    CHECK(azfn__ask_append_secret(out, &ask));
+}
+
+static void ask_for_request(struct azfn__buffer *out, struct input *input, struct azfn_span function)
+{
+    static const char *const names[] = {"queue", "partner", "free", "open", ""};
+    static const char *const methods[] = {"GET", "POST", "PUT", "get", "DELETE"};
+    static const char *const paths[] = {"", "a/b", "?x=1", "a?b=/../", "..", "a//b", "%2e", "@x", "//other.example/"};
+    static const char *const headers[] = {"accept", "x-key", "Authorization", "x_key", "Host", "a b"};
+    struct azfn__request_ask ask = {.id = take_id(input),
+                                    .timeout_ms = take_byte(input) * 200U,
+                                    .body_bytes = take_byte(input),
+                                    .function = function,
+                                    .invocation_id = AZFN__SPAN("id")};
+    ask.body_bytes = ask.body_bytes == 255 ? AZFN__ASK_UNKNOWN_BYTES : ask.body_bytes * ask.body_bytes * 2;
+    ask.destination = TAKE_TEXT(input, names);
+    ask.method = TAKE_TEXT(input, methods);
+    ask.path = TAKE_TEXT(input, paths);
+    ask.headers.count = take_byte(input) % 3;
+    size_t begin = azfn__ask_begin_request(out, &ask);
+    for (size_t i = 0; i < ask.headers.count; i++) {
+        struct azfn_span name = TAKE_TEXT(input, headers);
+        azfn__ask_append_header(out, name, TAKE_TEXT(input, paths));
+    }
+    CHECK(azfn__frame_end(out, begin));
+}
+
+static void send_piece(struct azfn__buffer *out, struct input *input)
+{
+    static char bytes[16384];
+    unsigned code = take_word(input);
+    const struct azfn__ask_piece piece = {
+        .id = take_id(input), .is_last = code % 4 == 0, .bytes = azfn__span(bytes, code / 4 % sizeof(bytes))};
+    CHECK(azfn__ask_append_piece(out, AZFN__FRAME_REQUEST_BODY, &piece));
+}
+
+/* What a worker of ours could send, or nearly. */
+static void arrive_ask(uv_pipe_t *channel, struct input *input)
+{
+    static const char *const functions[] = {"asker", "asker", "asker", "other", "nobody"};
+    struct azfn__buffer out;
+    unsigned code = take_byte(input);
+    azfn__buffer_init(&out, (size_t)128 << 10);
+    switch (code % 8) {
+    case 0:
+    case 1:
+        ask_for_secret(&out, input, TAKE_TEXT(input, functions));
+        break;
+    case 2:
+    case 3:
+        ask_for_request(&out, input, TAKE_TEXT(input, functions));
+        break;
+    case 4:
+        send_piece(&out, input);
+        break;
+    case 5:
+    case 6: {
+        uint32_t id = take_id(input);
+        CHECK(azfn__ask_append_number(&out, AZFN__FRAME_RESPONSE_READ, id, take_word(input)));
+        break;
+    }
+    default:
+        CHECK(azfn__ask_append_number(&out, AZFN__FRAME_REQUEST_CANCEL, take_id(input), 0));
+        break;
+    }
+    for (unsigned i = 0; i <= (code >= 248 ? 40U : code / 8 % 2); i++) {
+        arrive(channel, (struct input){.data = (const unsigned char *)out.data, .length = out.length});
+    }
+    azfn__buffer_clean_up(&out);
+}
+
+static void pass_time(unsigned code)
+{
+    virtual_ms += code * code;
+    turn();
+}
+
 /* A level and four texts, each with two bytes of length before it, and nothing else. */
 static bool is_log(const unsigned char *payload, size_t length)
 {
@@ -243,16 +430,20 @@ static bool is_log(const unsigned char *payload, size_t length)
     return at == length && payload[0] <= 2;
 }
 
-/* The frames once more, cut by hand out of everything at once. */
-static void check_frames(bool is_lost)
+/* The frames once more, cut by hand out of everything at once. An ask may be malformed in ways that are not looked at
+ * here; a worker that is behind has some of them before it. */
+static void check_frames(bool is_lost, bool is_settled)
 {
     const unsigned char *bytes = (const unsigned char *)world.bytes.data;
     size_t left = world.bytes.length;
     size_t frames = 0;
+    size_t secrets = 0;
+    size_t requests = 0;
+    size_t asks = 0;
     bool is_broken = false;
     while (left >= 8) {
         size_t length = bytes[0] + bytes[1] * (size_t)256 + bytes[2] * (size_t)65536 + bytes[3] * (size_t)16777216;
-        is_broken = length > 16384 || bytes[5] || bytes[6] || bytes[7];
+        is_broken = length > 32768 || bytes[5] || bytes[6] || bytes[7];
         if (is_broken || left - 8 < length) {
             break;
         }
@@ -260,11 +451,17 @@ static void check_frames(bool is_lost)
         if (is_broken) {
             break;
         }
-        frames += bytes[4] != 3;
+        bool is_ask = bytes[4] >= 6 && bytes[4] <= 10;
+        frames += bytes[4] != 3 && !is_ask;
+        asks += is_ask;
+        secrets += bytes[4] == 6;
+        requests += bytes[4] == 7;
         bytes += 8 + length;
         left -= 8 + length;
     }
-    CHECK(is_lost == is_broken && world.frames == frames);
+    CHECK(asks > 0 || (is_lost == is_broken && world.frames == frames));
+    CHECK(world.frames <= frames && told.secrets <= secrets && told.ends <= requests);
+    CHECK(!is_settled || is_lost || told.secrets == secrets);
 }
 
 static void claim(struct azfn__flight_record *record, struct input *input)
@@ -281,14 +478,10 @@ static void step(struct input *input)
 {
     struct azfn__worker_process *worker = world.worker;
     unsigned code = take_byte(input);
-    if (!worker) {
-        input->length = 0;
-        return;
-    }
-    switch (code % 8) {
+    switch (code % 16) {
     case 0:
     case 1:
-        arrive(&worker->channel, take_bytes(input, code / 8));
+        arrive(&worker->channel, take_bytes(input, code / 16));
         break;
     case 2:
         arrive(&worker->channel, take_bytes(input, take_word(input)));
@@ -300,10 +493,28 @@ static void step(struct input *input)
         arrive_log(&worker->channel, input);
         break;
     case 5:
-        arrive(&worker->outputs[code / 8 % 2].pipe, take_bytes(input, take_byte(input)));
+        arrive(&worker->outputs[code / 16 % 2].pipe, take_bytes(input, take_byte(input)));
         break;
     case 6:
         claim(worker->flight_record, input);
+        break;
+    case 8:
+    case 9:
+    case 10:
+        arrive_ask(&worker->channel, input);
+        break;
+    case 11:
+        step_fetch(input);
+        break;
+    case 12:
+    case 13:
+        step_server(input);
+        break;
+    case 14:
+        read_answers();
+        break;
+    case 15:
+        pass_time(code / 16);
         break;
     default: {
         /* many frames at once */
@@ -316,9 +527,35 @@ static void step(struct input *input)
     }
 }
 
+/* Everybody answers, and the worker reads: then each of its asks has an answer. */
+static void settle(void)
+{
+    size_t secrets = told.secrets;
+    for (int turns = 0, quiet = 0; quiet < 64; turns++) {
+        quiet = told.secrets == secrets ? quiet + 1 : 0;
+        secrets = told.secrets;
+        while (others.fetch_count > 0) {
+            answer_fetch(0, turns % 2 == 0 ? AZFN_OK : AZFN_ERROR_FORBIDDEN, 0);
+        }
+        while (others.requests) {
+            end_request(others.requests, AZFN_ERROR_FORBIDDEN);
+        }
+        read_answers();
+        virtual_ms += 1000;
+        turn();
+    }
+}
+
 /* As if it were new: making one takes longer than all else. */
 static void renew(struct azfn__worker_process *worker)
 {
+    azfn__frame_reader_clean_up(&told.reader);
+    azfn__frame_reader_init(&told.reader);
+    for (size_t i = 0; i < ID_COUNT; i++) {
+        azfn__buffer_reset(&told.bodies[i], 65536);
+    }
+    told.secrets = 0;
+    told.ends = 0;
     azfn__frame_reader_clean_up(&worker->reader);
     azfn__frame_reader_init(&worker->reader);
     for (size_t i = 0; i < 2; i++) {
@@ -345,16 +582,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uv_update_time(&world.loop);
     renew(world.worker);
     unsigned choice = take_byte(&input);
+    others.has_big_secret = choice / 8 % 4 == 0;
     while (input.length > 0) {
         step(&input);
+    }
+    bool is_settled = choice / 32 % 2 == 0 && world.worker->asks;
+    if (is_settled) {
+        settle();
     }
     bool is_closing = uv_is_closing((const uv_handle_t *)&world.worker->channel) != 0;
     char text[AZFN__DEATH_TEXT_BYTES];
     CHECK(world.losses == (is_closing ? 1 : 0));
-    check_frames(is_closing);
+    check_frames(is_closing, is_settled);
     azfn__death_report_write(&world.log, world.worker->flight_record, (int)choice, choice % 2 != 0, &world.suspects,
                              text);
-    if (is_closing || choice % 8 == 0) {
+    if (is_closing || world.worker->asks || choice % 8 == 0) {
         end_worker();
     }
     check_lines(true);

@@ -112,7 +112,7 @@ static void write_raw(struct azfn_span bytes)
 
 static void flood(struct azfn_span bytes)
 {
-    static char many[65536];
+    static char many[32768]; /* the kernel takes all of it or nothing, so that no half frame is left at the end */
     size_t length = 0;
     while (length + bytes.length <= sizeof(many)) {
         memcpy(many + length, bytes.data, bytes.length);
