@@ -180,6 +180,7 @@ class SwitchTests(Case):
                 app = self.layers_app(f"all landlock_version={version}")
                 with self.handler(app) as handler:
                     self.assertEqual(handler.request(ask("body=up reply")).body, b"up")
+                    handler.wait_for_line(f"sys_monitor_disabled:landlock_{parts[-1]}")  # the last of them
                     said = [name for name in ("files", "network", "scope")
                             if len(events(handler, f"sys_monitor_disabled:landlock_{name}")) == 1]
                     self.assertEqual(said, parts)
