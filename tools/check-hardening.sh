@@ -1,7 +1,8 @@
 #!/bin/sh
 # Whether an executable was built as it should be: PIE, full RELRO, a stack that can't be executed, stack
 # protector, FORTIFY, our own objects for CET (the distribution's archives are not), and no path of the build
-# machine. check-hardening.sh EXECUTABLE ARCHIVE
+# machine. And of a shared object the same. check-hardening.sh FILE ARCHIVE: the archive has the objects of ours, with
+# what their compiler says it was told; the file itself where it is made of nothing else.
 set -eu
 file=$1
 archive=$2
@@ -22,7 +23,10 @@ expect() {
 }
 
 readelf -dW "$file" >"$facts"
-expect "PIE" HAS 'FLAGS_1.*PIE'
+case $file in
+*.so) ;;
+*) expect "PIE" HAS 'FLAGS_1.*PIE' ;;
+esac
 expect "BIND_NOW" HAS 'BIND_NOW|FLAGS_1.*NOW'
 expect "no RPATH" LACKS 'RPATH|RUNPATH'
 readelf -lW "$file" >"$facts"
@@ -34,7 +38,15 @@ expect "stack protector" HAS '__stack_chk_fail'
 expect "FORTIFY" HAS '__(vsnprintf|snprintf|memcpy|read)_chk'
 strings -a "$file" >"$facts"
 expect "no path of the build machine" LACKS "$(pwd)"
-if [ "$(uname -m)" = x86_64 ]; then
+# gcc writes its options into the debug information
+producers=$(readelf -wi "$archive" 2>/dev/null | grep 'DW_AT_producer.*GNU C' | sort -u)
+if [ -n "$producers" ]; then
+    for option in -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero; do
+        echo "$producers" | grep -v -e "$option" >"$facts" || true
+        expect "$option for every object of ours" LACKS 'GNU C'
+    done
+fi
+if [ "$(uname -m)" = x86_64 ] && [ "$archive" != "$file" ]; then
     readelf -nW "$archive" | awk '/^File:/ { if (name && !cet) print "NOT-CET", name; name = $2; cet = 0 }
                                   /IBT, SHSTK/ { cet = 1 } END { if (!cet) print "NOT-CET", name }' >"$facts"
     expect "CET (IBT, SHSTK) in every object of ours" LACKS 'NOT-CET'

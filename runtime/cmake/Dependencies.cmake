@@ -40,7 +40,7 @@ else()
   azfn_link_time_optimization(azfn_llhttp)
   target_include_directories(azfn_llhttp SYSTEM PUBLIC ${llhttp_HEADER_DIR})
   target_compile_definitions(azfn_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
-  target_compile_options(azfn_llhttp PRIVATE -O2 -fstack-protector-strong -fcf-protection=full
+  target_compile_options(azfn_llhttp PRIVATE -O2 ${azfn_hardening_options}
                                              -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
   target_include_directories(azfn_dep_llhttp SYSTEM INTERFACE ${llhttp_HEADER_DIR})
   target_compile_definitions(azfn_dep_llhttp INTERFACE LLHTTP_STRICT_MODE=1)

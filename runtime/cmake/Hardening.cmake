@@ -9,14 +9,17 @@ target_compile_options(azfn_hardening INTERFACE
   -Wold-style-definition -Wpointer-arith -Wcast-align -Wwrite-strings -Wvla -Wformat=2 -Wundef
   -Wimplicit-fallthrough -Wnull-dereference -Wdouble-promotion)
 
-foreach(option -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
+# what the compiler has of it: control flow is protected in one way on x86-64 and in another one on ARM
+set(azfn_hardening_options)
+foreach(option -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard
                -ftrivial-auto-var-init=zero -fno-strict-overflow -fno-plt)
   string(MAKE_C_IDENTIFIER "HAS${option}" known)
   check_c_compiler_flag(${option} ${known})
   if(${known})
-    target_compile_options(azfn_hardening INTERFACE ${option})
+    list(APPEND azfn_hardening_options ${option})
   endif()
 endforeach()
+target_compile_options(azfn_hardening INTERFACE ${azfn_hardening_options})
 
 if(AZFN_BUILD_FUZZERS)
   target_compile_options(azfn_hardening INTERFACE -fsanitize=fuzzer-no-link)

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 
 #define LISTENER 3
+/* Descriptors are below: the limit of connections is 65536. */
+#define DESCRIPTOR_BITS 17
 
 static const int CALLS[] = {
     /* the loop and its connections */
@@ -21,10 +23,10 @@ static const int CALLS[] = {
 
 /* On any descriptor but the socket that all workers and the broker share, with what must be so for another argument.
  * A filter can compare for equality under a mask only, and a plain "not equal" would take the argument's upper half,
- * which the kernel drops, for a difference: so, a rule for each bit. */
+ * which the kernel drops, for a difference: so, a rule for each bit that may differ. */
 static void allow_but_on_listener(struct azfn__profile *profile, int call, uint32_t value)
 {
-    for (unsigned bit = 0; bit < 31; bit++) {
+    for (unsigned bit = 0; bit < DESCRIPTOR_BITS; bit++) {
         uint32_t mask = UINT32_C(1) << bit;
         const struct scmp_arg_cmp conditions[] = {
             SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, mask, ~(uint32_t)LISTENER & mask),
