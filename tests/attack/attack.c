@@ -15,7 +15,7 @@ static const char *const layer_names[] = {
     "seccomp", "landlock_files", "landlock_network", "landlock_scope", "limits", "environment", "users", "unprivileged",
     "undumpable", "keeping", "policy", "channel", "log", "watch", "host_mode"};
 static const char *const flag_names[] = {"needs_root", "needs_broker", "needs_azfn", "ends_worker", "seen_outside",
-                                         "is_possible", "is_quiet", "kills_target", "needs_32_bit"};
+                                         "is_possible", "kills_target", "needs_32_bit"};
 static const char *const outcome_names[] = {"succeeded", "refused", "nothing", "not_here"};
 
 static const char *find_value(const struct attack_target *target, const char *name, size_t *out_length)

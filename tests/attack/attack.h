@@ -36,9 +36,8 @@ enum attack_flag {
     ENDS_WORKER = 1 << 3,    /* what stops it, other than seccomp, kills the worker */
     SEEN_OUTSIDE = 1 << 4,   /* what came of it shows in the log or in an answer */
     IS_POSSIBLE = 1 << 5,    /* by design */
-    IS_QUIET = 1 << 6,       /* seccomp refuses it with an error, since libraries ask for it as well */
-    KILLS_TARGET = 1 << 7,   /* where it succeeds */
-    NEEDS_32_BIT = 1 << 8,   /* the kernel's 32-bit calls, which not every kernel has */
+    KILLS_TARGET = 1 << 6,   /* where it succeeds */
+    NEEDS_32_BIT = 1 << 7,   /* the kernel's 32-bit calls, which not every kernel has */
 };
 
 enum attack_outcome { ATTACK_SUCCEEDED, ATTACK_REFUSED, ATTACK_NOTHING, ATTACK_NOT_HERE };

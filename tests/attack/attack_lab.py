@@ -34,6 +34,8 @@ APP = pathlib.Path(os.environ.get("AZFN_ATTACK_APP", probe.DEFAULT_APP.parent / 
 BARE = APP / "attack_bare"
 EXECUTED = "attack-executed"
 MASK = 0x5A
+# where the C library blocks all signals before it makes the call: then the kernel ends the worker without its handler
+UNNAMED = "unnamed"
 ENVIRONMENT = {"PAYMENT_API_KEY": "canary-payment-key-of-the-environment"}
 SECRETS = {"own-key": "canary-own-key-in-the-vault", "victim-key": "canary-victims-key-in-the-vault",
            "nobodys-key": "canary-nobodys-key-in-the-vault", "partner-key": "canary-key-of-the-partner"}
@@ -122,6 +124,8 @@ class Lab:
             # all tokens of an issuer begin with the same header
             self._token_beginning = self.services.identity.issuer.issue(
                 "https://vault.azure.net", client_id="a", principal_id="b")[:20]
+            self._plain_app = self._make_plain_app()
+            self._plain = self._open(self._plain_handler())
             stack.pop_all()
         return self
 
@@ -221,8 +225,10 @@ class Lab:
         with self._folder() as root, self._decoy() as (decoy, address):
             if step.needs_broker:
                 return self._run_against_trusting_broker(step, root, decoy)
-            plain = self._plain_handler(root)
-            with plain:
+            (root / "app").mkdir()
+            shutil.copytree(self._plain_app, root / "app", dirs_exist_ok=True)
+            damages = step.name in DAMAGES_LISTENER or step.name == "redirect-host"
+            with self._plain_handler() if damages else contextlib.nullcontext(self._plain) as plain:
                 if step.name == "redirect-host":
                     return self._redirect(plain)
                 target = self._target(root, broker=decoy, launcher=decoy, other=decoy, address=address,
@@ -234,8 +240,8 @@ class Lab:
                 reply = json.loads(answer.body)
                 return judge_plain(step, reply["code"], reply["output"])
 
-    def _plain_handler(self, root):
-        app = root / "app"
+    def _make_plain_app(self):
+        app = self.folder / "plain"
         app.mkdir()
         (app / "host.json").write_text(json.dumps({"version": "2.0", "customHandler": {
             "description": {"defaultExecutablePath": "handler"}}}))
@@ -245,7 +251,10 @@ class Lab:
             (app / name / "function.json").write_text(json.dumps(document))
         shutil.copyfile(HERE / "plain_handler.py", app / "handler")
         (app / "handler").chmod(0o755)
-        return probe.Handler(probe.App.load(app), inherit={"PATH": os.environ["PATH"]},
+        return app
+
+    def _plain_handler(self):
+        return probe.Handler(probe.App.load(self._plain_app), inherit={"PATH": os.environ["PATH"]},
                              env={**ENVIRONMENT, **self.services.identity.env, "ATTACK_BARE": str(BARE)})
 
     def _redirect(self, handler):
@@ -363,8 +372,8 @@ class AzfnRun:
             return Outcome("succeeded", detail="gone")
         for event in self._entries():
             if event.get("event", "").startswith("malicious_syscall"):
-                call = re.search(r"system call: (\w+)", event["description"])
-                return Outcome("killed", call.group(1) if call else "?")
+                call = re.search(r"the call was (\w+)", event["description"])
+                return Outcome("killed", call.group(1) if call else UNNAMED)
         return Outcome("succeeded" if self.step.is_possible else "stopped", detail="the worker is replaced")
 
     def _mark(self):

@@ -262,7 +262,7 @@ static const struct attack_step steps[] = {
     {"arm-signal-by-socket", "The same, the switch for it", arm_signal_by_socket, BY_SECCOMP, "ioctl", NULL, 0},
     {"redirect-host", "Have the Functions host call the attacker, by a redirect", redirect_host, BY_HOST_MODE, NULL, NULL,
      SEEN_OUTSIDE},
-    {"io-uring", "Make system calls in a way that filters do not see", open_ring, BY_SECCOMP, NULL, NULL, IS_QUIET},
+    {"io-uring", "Make system calls in a way that filters do not see", open_ring, BY_SECCOMP, "io_uring_setup", NULL, 0},
 };
 
 const struct attack_group attack_network = {"network", "Network", steps, sizeof(steps) / sizeof(steps[0])};

@@ -323,13 +323,13 @@ static struct attack_result crash(const struct attack_target *target)
 #define SIGNALS (BY_SECCOMP | BY_LANDLOCK_SCOPE)
 
 static const struct attack_step steps[] = {
-    {"fork", "Start another process", fork_once, BY_SECCOMP, "clone", NULL, 0},
-    {"fork-by-newer-call", "The same by a newer system call", fork_by_newer_call, BY_SECCOMP, NULL, NULL, IS_QUIET},
+    {"fork", "Start another process", fork_once, BY_SECCOMP | BY_LIMITS, "clone|unnamed", NULL, 0},
+    {"fork-by-newer-call", "The same by a newer system call", fork_by_newer_call, BY_SECCOMP, "clone3", NULL, 0},
     {"fork-into-namespaces", "Start a process with a network of its own", fork_into_namespaces, BY_SECCOMP, "clone", NULL, 0},
     {"fork-bomb", "Fill the machine with processes", fork_bomb, BY_SECCOMP, "pipe2", NULL, 0},
-    {"start-thread", "Start a thread beside the function", start_thread, BY_SECCOMP, "clone|mmap", NULL, 0},
+    {"start-thread", "Start a thread beside the function", start_thread, BY_SECCOMP, "clone|clone3|rt_sigaction|mmap|unnamed", NULL, 0},
     {"execute-shell", "Become a shell", execute, BY_SECCOMP | BY_LANDLOCK_FILES, "execve", NULL, 0},
-    {"spawn-shell", "Start a shell as programs do", spawn, BY_SECCOMP, "clone|mmap", NULL, 0},
+    {"spawn-shell", "Start a shell as programs do", spawn, BY_SECCOMP, "clone|clone3|mmap|unnamed", NULL, 0},
     {"reverse-shell", "Give the attacker a shell on this machine", reverse_shell,
      BY_SECCOMP | BY_LANDLOCK_FILES | BY_LANDLOCK_NETWORK, "socket", NULL, 0},
     {"kill-broker", "End the broker", kill_broker, SIGNALS | BY_USERS, "kill", NULL, KILLS_TARGET},
@@ -339,7 +339,7 @@ static const struct attack_step steps[] = {
      KILLS_TARGET},
     {"signal-by-descriptor", "The same by a descriptor", signal_by_descriptor, SIGNALS, "pidfd_open", NULL, KILLS_TARGET},
     {"disarm-handler", "Take over the handler that reports forbidden calls", disarm_handler, BY_SECCOMP, "rt_sigaction", NULL, 0},
-    {"block-signal", "Block its signal, and become a shell", block_signal, BY_SECCOMP | BY_LANDLOCK_FILES, "execve",
+    {"block-signal", "Block its signal, and become a shell", block_signal, BY_SECCOMP | BY_LANDLOCK_FILES, "unnamed",
      NULL, 0},
     {"become-root", "Become root", become_root, BY_SECCOMP | BY_UNPRIVILEGED, "setuid", NULL, NEEDS_ROOT},
     {"join-groups", "Join root's group", join_groups, BY_SECCOMP | BY_UNPRIVILEGED, "setgroups", NULL, NEEDS_ROOT},
