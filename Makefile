@@ -1,5 +1,5 @@
 # Thin aliases; the work is CMake's, with the presets of CMakePresets.json.
-.PHONY: build app run demo test bench lint fuzz clean setup
+.PHONY: build app run demo test attack bench lint fuzz clean setup
 
 PRESET ?= release
 TIME ?= 30
@@ -21,6 +21,12 @@ demo: app
 
 test: build
 	ctest --preset $(PRESET) -j 2
+
+# an exploited function, step by step, in azfn and in a plain handler; writes docs/attack.md
+attack: setup
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target attack_programs
+	AZFN_DEFAULT_APP=build/$(PRESET)/app python3 -B tests/attack/report.py --output docs/attack.md
 
 # beside a minimal epoll server, in less than four minutes; LONG=--long also sends ten million requests
 bench:

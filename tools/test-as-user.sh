@@ -10,12 +10,13 @@ mkdir -p "$copy/build"
 mkdir -p "$copy/runtime/config"
 cp -r tests tools "$copy"
 cp runtime/config/azfn.schema.json "$copy/runtime/config"
-cp -r "$build/app" "$build/probe_app" "$build/tests" "$copy/build"
+cp -r "$build/app" "$build/probe_app" "$build/attack_app" "$build/tests" "$copy/build"
 chown -R $user:$user "$copy"
 chmod 0755 "$copy"
-export AZFN_DEFAULT_APP="$copy/build/app" AZFN_PROBE_APP="$copy/build/probe_app" TMPDIR="$copy"
+export AZFN_DEFAULT_APP="$copy/build/app" AZFN_PROBE_APP="$copy/build/probe_app" \
+    AZFN_ATTACK_APP="$copy/build/attack_app" TMPDIR="$copy"
 failed=""
-for test in "$copy"/tests/integration/test_*.py; do
+for test in "$copy"/tests/integration/test_*.py "$copy"/tests/attack/test_*.py; do
     echo "as user $user: $(basename "$test")"
     # the distribution's own: another one may lie where this user can't read
     setpriv --reuid $user --regid $user --clear-groups /usr/bin/python3 -B "$test" -q || failed="$failed $(basename "$test")"

@@ -365,6 +365,8 @@ class AzfnRun:
             return (any(EXECUTED in line for line in lines) or any('"sys_crash:worker"' in line or '"malicious_' in line
                     for line in lines) or self.handler.starts > 1 or self.handler.state != "ready")
         probe.wait_until(has_said, timeout=20, what=f"a word about the end of {self.step.name}")
+        if self.handler.state == "ready":
+            self._mark()  # the two streams of the log are read side by side
         texts = [line.text for line in self.handler.lines]
         if any(EXECUTED in line for line in texts):
             return Outcome("succeeded", detail="a program of the attacker's ran")

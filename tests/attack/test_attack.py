@@ -21,8 +21,8 @@ MACHINE_MAY_REFUSE = {"connect-metadata", "connect-attacker-ipv6", "use-dev-shm"
 EVENT_NAMES = {"blocks_loop": "excess_rate_limit_exceeded:loop"}
 BASE = {"environment", "undumpable", "unprivileged", "keeping", "policy", "channel", "log", "watch", "host_mode"} | (
     {"users"} if probe.IS_ROOT else set())
-HAS_SANDBOX = (APP / "attack_layers_handler").exists()
-SHIPPED = BASE | (set(SWITCHABLE) if HAS_SANDBOX else set())
+HAS_LAYERS = (APP / "attack_layers_handler").exists()
+SHIPPED = BASE | set(SWITCHABLE)
 
 
 def layers_to_show(step):
@@ -44,7 +44,7 @@ class Runs:
         for step in self.lab.steps:
             self._start(("shipped", step.name), self.lab.run_azfn, step)
             self._start(("plain", step.name), self.lab.run_plain, step)
-            if HAS_SANDBOX:
+            if HAS_LAYERS:
                 self._start_layers(step)
         return self
 
@@ -118,7 +118,7 @@ class Real(unittest.TestCase):
             self.assertEqual(outcome.kind, "succeeded", outcome)
 
 
-@unittest.skipUnless(HAS_SANDBOX, "the layers can't be switched")
+@unittest.skipUnless(HAS_LAYERS, "the layers can't be switched")
 class Layers(unittest.TestCase):
     """With one layer, the steps that it is there for fail; with none of the sandbox, those that only it stops succeed."""
 
@@ -148,7 +148,6 @@ class PoolThread(unittest.TestCase):
     STEPS = ("connect-attacker", "read-passwd", "execute-shell", "fork", "turn-executable", "stop-listener", "kill-launcher",
              "io-uring", "start-thread", "make-memory-file")
 
-    @unittest.skipUnless(HAS_SANDBOX, "no sandbox")
     def test_what_the_loop_may_not_it_may_not_either(self):
         for name in self.STEPS:
             with self.subTest(name):
