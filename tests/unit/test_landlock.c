@@ -66,6 +66,13 @@ static long write_file(void)
     return open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
+static char own_file[] = "/tmp/azfn-test-XXXXXX";
+
+static long shorten_file(void)
+{
+    return truncate(own_file, 0);
+}
+
 static long write_device(void)
 {
     return open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -154,6 +161,23 @@ static void what_may_be_executed_may_be_read(void **state)
     assert_int_equal(under(&rules, write_file), EACCES);
 }
 
+/* A right of its own, from version 3 on. */
+static void a_file_of_ones_own_can_not_be_shortened(void **state)
+{
+    (void)state;
+    const struct azfn__landlock_path everything = {.path = "/", .may_execute = true};
+    const struct azfn__landlock_rules rules = {.layers = LANDLOCK, .paths = &everything, .path_count = 1};
+    if (!has_version(3)) {
+        skip();
+    }
+    int fd = mkostemp(own_file, O_CLOEXEC);
+    assert_true(fd >= 0);
+    int error = under(&rules, shorten_file);
+    close(fd);
+    unlink(own_file);
+    assert_int_equal(error, EACCES);
+}
+
 static void only_a_port_that_is_named_can_be_connected_to(void **state)
 {
     (void)state;
@@ -219,6 +243,7 @@ int main(void)
         cmocka_unit_test(without_rules_there_is_no_file_system),
         cmocka_unit_test(what_may_be_read_may_be_neither_written_nor_executed),
         cmocka_unit_test(what_may_be_executed_may_be_read),
+        cmocka_unit_test(a_file_of_ones_own_can_not_be_shortened),
         cmocka_unit_test(only_a_port_that_is_named_can_be_connected_to),
         cmocka_unit_test(other_processes_are_out_of_reach),
         cmocka_unit_test(what_is_not_wanted_stays_open),
