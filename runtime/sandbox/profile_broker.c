@@ -89,6 +89,6 @@ void azfn__profile_broker(struct azfn__profile *profile)
     azfn__profile_allow_if(profile, SCMP_SYS(prctl), 0, UINT32_MAX, PR_SET_NAME);
     azfn__profile_allow_if(profile, SCMP_SYS(prctl), 0, UINT32_MAX, 0x53564d41 /* PR_SET_VMA */);
     /* of itself, to read it: a new one would come behind the third argument */
-    const struct scmp_arg_cmp own_limits[] = {SCMP_CMP64(0, SCMP_CMP_EQ, 0), SCMP_CMP64(2, SCMP_CMP_EQ, 0)};
+    const struct scmp_arg_cmp own_limits[] = {SCMP_CMP64(0, SCMP_CMP_EQ, 0, 0), SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0)};
     azfn__profile_allow_if_both(profile, SCMP_SYS(prlimit64), own_limits);
 }
