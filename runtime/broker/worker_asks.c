@@ -83,18 +83,24 @@ static void remove_request(struct request *request)
     free(request);
 }
 
+/* The list itself is of no use any more. */
+static void end_waits(struct wait *first)
+{
+    while (first) {
+        struct wait *next = first->next;
+        azfn__credential_cache_cancel(first->handle);
+        free(first);
+        first = next;
+    }
+}
+
 void azfn__worker_asks_destroy(struct azfn__worker_asks *asks)
 {
     if (!asks) {
         return;
     }
-    while (asks->waits) {
-        azfn__credential_cache_cancel(asks->waits->handle);
-        remove_wait(asks->waits);
-    }
-    while (asks->due) {
-        remove_wait(asks->due);
-    }
+    end_waits(asks->waits);
+    end_waits(asks->due);
     for (size_t i = 0; i < MAX_REQUESTS; i++) {
         if (asks->requests[i]) {
             azfn__destination_request_cancel(asks->requests[i]->handle);

@@ -80,10 +80,28 @@ static const struct azfn__config config_of_app = {.functions = functions_of_app,
                                                   .limits = {.destination_requests = 6}};
 
 /* Waits that are random would make an input do another thing each time. */
-uint32_t randombytes_uniform(const uint32_t upper_bound)
+static inline const char *implementation_name(void)
+{
+    return "not random";
+}
+
+static inline uint32_t not_random(void)
+{
+    return 0;
+}
+
+static inline uint32_t half_of(const uint32_t upper_bound)
 {
     return upper_bound / 2;
 }
+
+static inline void fill(void *const bytes, const size_t length)
+{
+    memset(bytes, 0, length);
+}
+
+static struct randombytes_implementation randomness = {
+    .implementation_name = implementation_name, .random = not_random, .uniform = half_of, .buf = fill};
 
 static bool has_text(struct azfn_span bytes, const char *text)
 {
@@ -403,6 +421,7 @@ static inline void make_services(uv_loop_t *loop, struct azfn__log_sink *log)
         .loop = loop, .log = log, .source = &others.source, .now_ms = wall_ms, .refresh_ms = 60000,
         .events = {"secret", "sensitive_read:s", "sensitive_read:s", "sensitive_read:f", "sensitive_read:s"}};
     struct azfn__services *services = &others.services;
+    CHECK(randombytes_set_implementation(&randomness) == 0);
     services->config = &config_of_app;
     others.source.fetch = fake_fetch;
     CHECK(azfn__secret_slab_new(&slots, &others.slab) == AZFN_OK);
