@@ -207,11 +207,11 @@ static void take_frames(struct azfn__worker_process *worker)
     }
 }
 
-/* Of read_buffer. A function may have put a secret into the body of a request. */
-static void take_bytes(struct azfn__worker_process *worker, size_t length)
+/* data is wiped: a function may have put a secret into the body of a request. */
+static void take_bytes(struct azfn__worker_process *worker, char *data, size_t length)
 {
-    bool is_taken = azfn__frame_reader_feed(&worker->reader, read_buffer, length);
-    sodium_memzero(read_buffer, length);
+    bool is_taken = azfn__frame_reader_feed(&worker->reader, data, length);
+    sodium_memzero(data, length);
     if (is_taken) {
         take_frames(worker);
     } else {
@@ -241,7 +241,7 @@ static void on_channel(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffe
 {
     struct azfn__worker_process *worker = stream->data;
     if (count > 0) {
-        take_bytes(worker, (size_t)count);
+        take_bytes(worker, buffer->base, (size_t)count);
         if ((size_t)count == buffer->len) {
             leave_the_rest(worker);
         }
@@ -389,7 +389,7 @@ void azfn__worker_process_read_rest(struct azfn__worker_process *worker)
         if (count <= 0) {
             return;
         }
-        take_bytes(worker, (size_t)count);
+        take_bytes(worker, read_buffer, (size_t)count);
     }
 }
 
