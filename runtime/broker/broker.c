@@ -427,7 +427,8 @@ int azfn__broker_run(const struct azfn__app *app)
     prctl(PR_SET_NAME, "azfn-broker", 0, 0, 0);
 
     if (prepare_process(&broker) && fork_launcher(&broker) && find_module(&broker) && take_environment(&broker) &&
-        check_sandbox(&broker) && check_services(&broker) && seal_configuration(&broker) && bind_port(&broker) && give_up_privileges(&broker)) {
+        check_sandbox(&broker) && check_services(&broker) && seal_configuration(&broker) && bind_port(&broker) &&
+        give_up_privileges(&broker)) {
         run_loop(&broker);
     }
     azfn__launcher_end(&broker.launcher, LAST_WORDS_MS);

@@ -1,7 +1,7 @@
 /* broker/death_report.h
  * What the log says of a worker that has ended: how, which the kernel proves, and which functions it was running,
- * which its flight record claims: these must not end the next worker as well. One that made a forbidden system call is an
- * event of its own. */
+ * which its flight record claims: these must not end the next worker as well. One that made a forbidden system
+ * call is an event of its own. */
 #ifndef AZFN_BROKER_DEATH_REPORT_H
 #define AZFN_BROKER_DEATH_REPORT_H
 

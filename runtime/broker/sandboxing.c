@@ -55,7 +55,8 @@ static const struct {
      "this kernel's Landlock does not know TCP (version 4 does): connections are kept from functions by seccomp alone, "
      "and the broker may connect to any port"},
     {AZFN__SANDBOX_LANDLOCK_SCOPE, "sys_monitor_disabled:landlock_scope",
-     "this kernel's Landlock does not know signals and abstract sockets (version 6 does): both are kept from functions by "
+     "this kernel's Landlock does not know signals and abstract sockets (version 6 does): both are kept from functions "
+     "by "
      "seccomp alone"},
 };
 #define PART_COUNT (sizeof(PARTS) / sizeof(PARTS[0]))
@@ -94,9 +95,10 @@ void azfn__sandboxing_report(const struct azfn__sandboxing *sandboxing, const st
                              struct azfn__log_sink *log)
 {
     if (config->is_sandbox_report_only) {
-        azfn__log_sink_say(log, AZFN_LOG_WARNING, "sys_monitor_disabled:sandbox",
-                           "azfn.json says \"sandbox\": \"report\": nothing keeps functions from files, connections and "
-                           "other processes; the kernel's audit log has their system calls, where it is on");
+        azfn__log_sink_say(
+            log, AZFN_LOG_WARNING, "sys_monitor_disabled:sandbox",
+            "azfn.json says \"sandbox\": \"report\": nothing keeps functions from files, connections and "
+            "other processes; the kernel's audit log has their system calls, where it is on");
         return;
     }
     if (azfn__sandbox_layers() != AZFN__SANDBOX_ALL) {
@@ -122,7 +124,8 @@ enum azfn_error azfn__sandboxing_begin(const struct azfn__config *config)
 /* There is no way from here to the log, whose state is unknown. */
 static void on_forbidden_call(int signal_number, siginfo_t *info, void *context)
 {
-    static char line[] = "{\"level\":\"ERROR\",\"origin\":\"broker\",\"event\":\"malicious_syscall:broker\",\"description\":\"the broker ends, since "
+    static char line[] = "{\"level\":\"ERROR\",\"origin\":\"broker\",\"event\":\"malicious_syscall:broker\","
+                         "\"description\":\"the broker ends, since "
                          "it made a system call that its sandbox forbids: number      \"}\n";
     (void)signal_number;
     (void)context;
@@ -155,7 +158,8 @@ static uint16_t port_of(struct azfn_span url, uint16_t otherwise)
         return otherwise;
     }
     unsigned port = 0;
-    for (const char *at = colon + 1; at < rest.data + rest.length && *at >= '0' && *at <= '9' && port <= UINT16_MAX; at++) {
+    for (const char *at = colon + 1; at < rest.data + rest.length && *at >= '0' && *at <= '9' && port <= UINT16_MAX;
+         at++) {
         port = port * 10 + (unsigned)(*at - '0');
     }
     return port > 0 && port <= UINT16_MAX ? (uint16_t)port : otherwise;

@@ -122,8 +122,7 @@ enum azfn_error azfn__landlock_apply(const struct azfn__landlock_rules *rules)
     if (ruleset < 0) {
         return AZFN_ERROR_SYSTEM;
     }
-    bool is_fine =
-        add_rules(ruleset, rules, layers) == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0U) == 0;
+    bool is_fine = add_rules(ruleset, rules, layers) == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0U) == 0;
     int error = errno;
     close(ruleset);
     errno = error;

@@ -1,6 +1,6 @@
 /* sandbox/layers.h
- * The layers of the sandbox. Each is applied or the process does not start: what the kernel lacks is known before, by the
- * broker, which says so. */
+ * The layers of the sandbox. Each is applied or the process does not start: what the kernel lacks is known before, by
+ * the broker, which says so. */
 #ifndef AZFN_SANDBOX_LAYERS_H
 #define AZFN_SANDBOX_LAYERS_H
 

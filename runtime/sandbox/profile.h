@@ -11,7 +11,10 @@
 #define AZFN__CALL_COUNT(calls) (sizeof(calls) / sizeof((calls)[0]))
 
 /* Newer than Debian 12's libseccomp; newer calls have one number everywhere. */
+#define AZFN__CALL_MAP_SHADOW_STACK 453
 #define AZFN__CALL_MSEAL 462
+/* Newer C libraries name their memory by it. */
+#define AZFN__PR_SET_VMA 0x53564d41
 
 /* Adds rules and keeps the first error. */
 struct azfn__profile {

@@ -28,7 +28,7 @@ static const int CALLS[] = {
     SCMP_SYS(sendmmsg), SCMP_SYS(recvmmsg), SCMP_SYS(shutdown),
     /* memory, threads, time */
     SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(mlock), SCMP_SYS(mlock2),
-    SCMP_SYS(munlock), AZFN__CALL_MSEAL, SCMP_SYS(map_shadow_stack), SCMP_SYS(futex), SCMP_SYS(set_robust_list),
+    SCMP_SYS(munlock), AZFN__CALL_MSEAL, AZFN__CALL_MAP_SHADOW_STACK, SCMP_SYS(futex), SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq), SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_yield), SCMP_SYS(getcpu), SCMP_SYS(membarrier),
     SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(nanosleep),
     SCMP_SYS(clock_nanosleep), SCMP_SYS(getrandom), SCMP_SYS(restart_syscall),
@@ -45,8 +45,8 @@ static void allow_sockets(struct azfn__profile *profile)
     static const struct {
         uint32_t family;
         uint32_t type;
-    } kinds[] = {{AF_INET, SOCK_STREAM}, {AF_INET, SOCK_DGRAM},  {AF_INET6, SOCK_STREAM}, {AF_INET6, SOCK_DGRAM},
-                 {AF_UNIX, SOCK_STREAM}, {AF_UNIX, SOCK_DGRAM}};
+    } kinds[] = {{AF_INET, SOCK_STREAM}, {AF_INET, SOCK_DGRAM},  {AF_INET6, SOCK_STREAM},
+                 {AF_INET6, SOCK_DGRAM}, {AF_UNIX, SOCK_STREAM}, {AF_UNIX, SOCK_DGRAM}};
     /* above the type are SOCK_CLOEXEC and SOCK_NONBLOCK */
     const uint32_t type_mask = ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK);
     for (size_t i = 0; i < AZFN__CALL_COUNT(kinds); i++) {
@@ -87,7 +87,7 @@ void azfn__profile_broker(struct azfn__profile *profile)
     azfn__profile_allow_if(profile, SCMP_SYS(clone), 0, CLONE_THREAD | CLONE_VM | CLONE_NEWUSER,
                            CLONE_THREAD | CLONE_VM);
     azfn__profile_allow_if(profile, SCMP_SYS(prctl), 0, UINT32_MAX, PR_SET_NAME);
-    azfn__profile_allow_if(profile, SCMP_SYS(prctl), 0, UINT32_MAX, 0x53564d41 /* PR_SET_VMA */);
+    azfn__profile_allow_if(profile, SCMP_SYS(prctl), 0, UINT32_MAX, AZFN__PR_SET_VMA);
     /* of itself, to read it: a new one would come behind the third argument */
     const struct scmp_arg_cmp own_limits[] = {SCMP_CMP64(0, SCMP_CMP_EQ, 0, 0), SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0)};
     azfn__profile_allow_if_both(profile, SCMP_SYS(prlimit64), own_limits);

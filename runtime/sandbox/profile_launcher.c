@@ -4,9 +4,9 @@
 #include <linux/sched.h>
 #include <sys/prctl.h>
 
-/* What the launcher does, and what is done by a program that starts: the dynamic linker, the C library, constructors of the
- * functions' libraries, and a worker until it has its own filter. Nothing that makes a connection, or reaches another
- * process but by kill(), which Landlock keeps to the launcher's own. */
+/* What the launcher does, and what is done by a program that starts: the dynamic linker, the C library, constructors of
+ * the functions' libraries, and a worker until it has its own filter. Nothing that makes a connection, or reaches
+ * another process but by kill(), which Landlock keeps to the launcher's own. */
 static const int CALLS[] = {
     /* the launcher */
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(wait4), SCMP_SYS(kill),
@@ -17,10 +17,10 @@ static const int CALLS[] = {
     SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd), SCMP_SYS(getdents64),
     /* programs, memory and threads */
     SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(mmap),
-    SCMP_SYS(mprotect), SCMP_SYS(mlock), SCMP_SYS(mlock2), SCMP_SYS(munlock), AZFN__CALL_MSEAL, SCMP_SYS(map_shadow_stack),
-    SCMP_SYS(prlimit64), SCMP_SYS(getrlimit), SCMP_SYS(setrlimit), SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu),
-    SCMP_SYS(membarrier), SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(rt_sigaction), SCMP_SYS(sigaltstack),
-    SCMP_SYS(clock_getres), SCMP_SYS(getrusage),
+    SCMP_SYS(mprotect), SCMP_SYS(mlock), SCMP_SYS(mlock2), SCMP_SYS(munlock), AZFN__CALL_MSEAL,
+    AZFN__CALL_MAP_SHADOW_STACK, SCMP_SYS(prlimit64), SCMP_SYS(getrlimit), SCMP_SYS(setrlimit),
+    SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu), SCMP_SYS(membarrier), SCMP_SYS(sysinfo), SCMP_SYS(uname),
+    SCMP_SYS(rt_sigaction), SCMP_SYS(sigaltstack), SCMP_SYS(clock_getres), SCMP_SYS(getrusage),
     /* who one is */
     SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getresuid), SCMP_SYS(getresgid),
     SCMP_SYS(getgroups),
@@ -35,12 +35,12 @@ static const int CALLS[] = {
     SCMP_SYS(restart_syscall), SCMP_SYS(fstat), SCMP_SYS(lseek), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
-static const uint32_t PROCESS_OPTIONS[] = {PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_SET_NAME, PR_GET_NAME, PR_SET_DUMPABLE, PR_GET_DUMPABLE,
-                                           PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_GET_SECCOMP,
-                                           0x53564d41 /* PR_SET_VMA: the C library's names for memory */};
+static const uint32_t PROCESS_OPTIONS[] = {
+    PR_SET_PDEATHSIG,    PR_GET_PDEATHSIG,    PR_SET_NAME,    PR_GET_NAME,    PR_SET_DUMPABLE, PR_GET_DUMPABLE,
+    PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_GET_SECCOMP, AZFN__PR_SET_VMA};
 
-#define NAMESPACES                                                                                               \
-    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | \
+#define NAMESPACES                                                                                                     \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
      CLONE_PTRACE | CLONE_PARENT)
 
 void azfn__profile_launcher(struct azfn__profile *profile)

@@ -28,9 +28,8 @@ static void allow_but_on_listener(struct azfn__profile *profile, int call, uint3
 {
     for (unsigned bit = 0; bit < DESCRIPTOR_BITS; bit++) {
         uint32_t mask = UINT32_C(1) << bit;
-        const struct scmp_arg_cmp conditions[] = {
-            SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, mask, ~(uint32_t)LISTENER & mask),
-            SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, value)};
+        const struct scmp_arg_cmp conditions[] = {SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, mask, ~(uint32_t)LISTENER & mask),
+                                                  SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, value)};
         azfn__profile_allow_if_both(profile, call, conditions);
     }
 }

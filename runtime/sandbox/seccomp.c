@@ -52,8 +52,7 @@ void azfn__profile_allow_if_both(struct azfn__profile *profile, int call, const 
 void azfn__profile_refuse(struct azfn__profile *profile, const int *calls, size_t count, int error)
 {
     for (size_t i = 0; i < count; i++) {
-        note(profile,
-             seccomp_rule_add_array(profile->filter, SCMP_ACT_ERRNO((uint32_t)error), calls[i], 0, NULL));
+        note(profile, seccomp_rule_add_array(profile->filter, SCMP_ACT_ERRNO((uint32_t)error), calls[i], 0, NULL));
     }
 }
 
@@ -98,8 +97,7 @@ static void add_rules(struct azfn__profile *rules, enum azfn__seccomp_profile pr
 enum azfn_error azfn__seccomp_apply(enum azfn__seccomp_profile profile, bool is_report_only)
 {
     uint32_t forbidden = is_report_only ? SCMP_ACT_LOG : SCMP_ACT_TRAP;
-    struct azfn__profile rules = {
-        .filter = seccomp_init(profile == AZFN__SECCOMP_START ? SCMP_ACT_ALLOW : forbidden)};
+    struct azfn__profile rules = {.filter = seccomp_init(profile == AZFN__SECCOMP_START ? SCMP_ACT_ALLOW : forbidden)};
     if (!rules.filter) {
         errno = ENOMEM;
         return AZFN_ERROR_NO_MEMORY;

@@ -1,7 +1,7 @@
 /* sandbox/seccomp.h
  * Which system calls each process may make. What is not in its profile raises SIGSYS, so that a handler can say which
- * call it was. Filters add up and are inherited: a worker is under the launcher's from its first instruction, and under its
- * own when it is ready. */
+ * call it was. Filters add up and are inherited: a worker is under the launcher's from its first instruction, and under
+ * its own when it is ready. */
 #ifndef AZFN_SANDBOX_SECCOMP_H
 #define AZFN_SANDBOX_SECCOMP_H
 
@@ -17,8 +17,8 @@ enum azfn__seccomp_profile {
 /* Whether the kernel has filters, with what the profiles need. */
 bool azfn__seccomp_is_available(void);
 
-/* Applies to all threads, for good. Needs no_new_privs. is_report_only: what the profile forbids is done all the same; the
- * kernel's audit log has it, where there is one. Errors: AZFN_ERROR_SYSTEM with errno, AZFN_ERROR_NO_MEMORY. */
+/* Applies to all threads, for good. Needs no_new_privs. is_report_only: what the profile forbids is done all the same;
+ * the kernel's audit log has it, where there is one. Errors: AZFN_ERROR_SYSTEM with errno, AZFN_ERROR_NO_MEMORY. */
 AZFN_MUST_USE enum azfn_error azfn__seccomp_apply(enum azfn__seccomp_profile profile, bool is_report_only);
 
 /* Why SIGSYS came. In a signal handler, with its third argument's siginfo_t. */

@@ -11,11 +11,10 @@ static void on_forbidden_call(int signal_number, siginfo_t *info, void *context)
 {
     (void)signal_number;
     (void)context;
-    flight_record->forbidden_call =
-        (struct azfn__flight_forbidden_call){.has_happened = 1,
-                                             .architecture = info->si_arch,
-                                             .number = info->si_syscall,
-                                             .thread = azfn__blocking_pool_thread_number()};
+    flight_record->forbidden_call = (struct azfn__flight_forbidden_call){.has_happened = 1,
+                                                                         .architecture = info->si_arch,
+                                                                         .number = info->si_syscall,
+                                                                         .thread = azfn__blocking_pool_thread_number()};
     _exit(AZFN__EXIT_FORBIDDEN_CALL);
 }
 

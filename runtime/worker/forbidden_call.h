@@ -1,6 +1,6 @@
 /* worker/forbidden_call.h
- * The end of a worker that makes a system call which its sandbox forbids: on whichever thread it happened, the flight record
- * gets the call's number, and the process ends. */
+ * The end of a worker that makes a system call which its sandbox forbids: on whichever thread it happened, the flight
+ * record gets the call's number, and the process ends. */
 #ifndef AZFN_WORKER_FORBIDDEN_CALL_H
 #define AZFN_WORKER_FORBIDDEN_CALL_H
 

@@ -33,7 +33,7 @@
 /* What stays with the worker when it is freed: single pieces, and all that is free at the end of the heap. */
 #define ALLOCATION_KEPT_BYTES (4 << 20)
 #define HEAP_KEPT_BYTES (16 << 20)
-/* For all but bodies: an accident is to end here, and not in another process that the system ends for want of memory. */
+/* For all but bodies: an accident is to end here, and not in another process that the system ends for its memory. */
 #define DATA_BYTES (UINT64_C(2) << 30)
 #define DATA_BYTES_PER_BODY_BYTE 4
 

@@ -24,7 +24,7 @@ def _instructions(folder):
 
 @contextlib.contextmanager
 def _without_sandbox(app):
-    """valgrind makes system calls of its own, which a filter would end; a filter takes no instruction of the program."""
+    """valgrind makes system calls of its own, which a filter would end; a filter takes no instruction."""
     policy = pathlib.Path(app) / "azfn.json"
     before = policy.read_text() if policy.exists() else None
     policy.write_text(json.dumps({**json.loads(before or "{}"), "sandbox": "report"}))

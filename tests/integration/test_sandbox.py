@@ -1,4 +1,4 @@
-"""The sandbox of each process: what /proc says of it, how a forbidden system call ends, what is said where a layer is off."""
+"""The sandbox of each process: what /proc says of it, how a forbidden call ends, what is said where a layer is off."""
 
 import json
 import socket

@@ -1,7 +1,7 @@
-/* For test programs: takes the place of the library's azfn__sandbox_layers() and azfn__landlock_version(), so that a program
- * can run with single layers of its sandbox, or as on an older kernel. It reads the file "sandbox-layers" beside the
- * executable: seccomp landlock_files landlock_network landlock_scope limits all none, and landlock_version=N. Without
- * the file: all, and the kernel's version. */
+/* For test programs: takes the place of the library's azfn__sandbox_layers() and azfn__landlock_version(), so that a
+ * program can run with single layers of its sandbox, or as on an older kernel. It reads the file "sandbox-layers"
+ * beside the executable: seccomp landlock_files landlock_network landlock_scope limits all none, and
+ * landlock_version=N. Without the file: all, and the kernel's version. */
 #include "sandbox/landlock.h"
 #include "sandbox/layers.h"
 

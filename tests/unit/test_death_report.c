@@ -149,8 +149,8 @@ static void a_lie_about_a_call_changes_no_more_than_its_name(void **state)
     set_up(&fixture);
     memset(&fixture.record.forbidden_call, 0xff, sizeof(fixture.record.forbidden_call));
     report(&fixture, forbidden);
-    assert_string_equal(fixture.text, "the worker was ended for a system call that the sandbox forbids; it says the call "
-                                      "was unknown (-1)");
+    assert_string_equal(fixture.text, "the worker was ended for a system call that the sandbox forbids; it says the "
+                                      "call was unknown (-1)");
     assert_int_equal(count_of(&fixture.log, "malicious_syscall:worker"), 1);
     report(&fixture, SIGSEGV);
     assert_string_equal(fixture.text, "the worker was ended by signal 11 (SIGSEGV)");

@@ -22,8 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LANDLOCK                                                                                       \
-    (AZFN__SANDBOX_LANDLOCK_FILES | AZFN__SANDBOX_LANDLOCK_NETWORK | AZFN__SANDBOX_LANDLOCK_SCOPE)
+#define LANDLOCK (AZFN__SANDBOX_LANDLOCK_FILES | AZFN__SANDBOX_LANDLOCK_NETWORK | AZFN__SANDBOX_LANDLOCK_SCOPE)
 
 /* In place of the library's: an older kernel's. */
 static long pretended_version = -2;
@@ -225,8 +224,9 @@ static void an_older_kernel_takes_what_it_knows(void **state)
         skip();
     }
     const unsigned files = AZFN__SANDBOX_LANDLOCK_FILES;
-    const unsigned offered[] = {0, files, files, files, files | AZFN__SANDBOX_LANDLOCK_NETWORK,
-                                files | AZFN__SANDBOX_LANDLOCK_NETWORK, LANDLOCK};
+    const unsigned offered[] = {
+        0,       files, files, files, files | AZFN__SANDBOX_LANDLOCK_NETWORK, files | AZFN__SANDBOX_LANDLOCK_NETWORK,
+        LANDLOCK};
     for (long version = 0; version <= 6; version++) {
         pretended_version = version == 0 ? -1 : version;
         assert_int_equal(azfn__landlock_offered(), offered[version]);

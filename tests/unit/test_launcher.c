@@ -278,7 +278,8 @@ static void the_launcher_becomes_another_user_if_it_is_root_and_says_so_if_not(v
     char *line = NULL;
     set_up(&fixture, this_program(), "say");
     if (geteuid() != 0) {
-        assert_int_equal(azfn__launcher_become(&fixture.launcher, OTHER_USER, AZFN__LAUNCHER_ENFORCE), AZFN_ERROR_SYSTEM);
+        assert_int_equal(azfn__launcher_become(&fixture.launcher, OTHER_USER, AZFN__LAUNCHER_ENFORCE),
+                         AZFN_ERROR_SYSTEM);
         assert_int_equal(errno, EPERM);
         close_passed(&fixture);
     } else {
