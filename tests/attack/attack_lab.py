@@ -96,6 +96,7 @@ class Outcome:
     events: list = dataclasses.field(default_factory=list)   # names, of the broker, without those of a worker's life
     life: list = dataclasses.field(default_factory=list)     # those
     lines: list = dataclasses.field(default_factory=list)    # of the log
+    is_taken_as_hosts: bool = False                          # the host takes one of these for its own
 
     @property
     def has_failed(self):
@@ -418,6 +419,7 @@ class AzfnRun:
                 continue
             (outcome.life if event in LIFECYCLE else outcome.events).append(event)
         outcome.lines = [line.text for line in self.handler.lines]
+        outcome.is_taken_as_hosts = any(line.category != "Console" for line in self.handler.lines)
         if self.step.seen_outside:
             judge_log(self.step, outcome)
         return outcome
@@ -426,11 +428,10 @@ class AzfnRun:
 def judge_log(step, outcome):
     """Steps whose effect would be in the log."""
     forged = {"forged-line": lambda line: line.lstrip().startswith('{"level":"INFO","origin":"broker"'),
-              "json-prefix-of-host": lambda line: line.lower().startswith("azfuncjsonlog:"),
-              "console-prefix-of-host": lambda line: line.startswith("LanguageWorkerConsoleLog"),
               "flight-record-of-lies": lambda line: line.startswith('{"origin":"broker"}')}
-    if step.name in forged:
-        is_there = any(forged[step.name](line) for line in outcome.lines)
+    if step.name in forged or step.name.endswith("prefix-of-host"):
+        begins = forged.get(step.name, lambda line: False)
+        is_there = outcome.is_taken_as_hosts or any(begins(line) for line in outcome.lines)
         is_dead = outcome.kind == "stopped"
         outcome.kind = "succeeded" if is_there else "stopped" if is_dead else "nothing"
         outcome.detail = "as if the broker had written it" if is_there else "the line is marked as the worker's"
