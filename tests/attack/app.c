@@ -1,7 +1,7 @@
 /* A function app with one function that an attacker controls, and another one that goes on serving.
  *   Attack?step=NAME         with the header x-target: see attack.h; runs a step, and answers what came of it
  *   Attack?show=1            what the attacker has collected
- *   Victim?do=WHAT           secret, call, hold: uses what azfn.json grants it; mark: a line on both streams of the log */
+ *   Victim?do=WHAT           secret, call, hold: uses what azfn.json grants it; mark: a line on both streams */
 #include "attack.h"
 
 #include <azfn.h>
@@ -35,17 +35,18 @@ static const struct azfn_function *victim(void);
 /* The table is read-only after the start; the attacker changes that. */
 static void take_victims_place(struct azfn_invocation *invocation)
 {
+    /* NOLINTBEGIN(performance-no-int-to-ptr) */
     const struct azfn_function *entry = victim();
     uintptr_t first = (uintptr_t)entry & ~(uintptr_t)4095;
     uintptr_t last = (uintptr_t)(entry + 1);
     azfn_handler_fn *replacement = impostor;
     struct attack_result result = attack_succeeded("in its place");
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     if (mprotect((void *)first, last - first, PROT_READ | PROT_WRITE) != 0) {
         result = attack_refused("mprotect");
     } else {
         memcpy((char *)(uintptr_t)entry + offsetof(struct azfn_function, handler), &replacement, sizeof(replacement));
     }
+    /* NOLINTEND(performance-no-int-to-ptr) */
     answer(invocation, &result);
 }
 
@@ -127,7 +128,8 @@ static void on_delay(struct azfn_invocation *invocation, void *user_data)
     (void)azfn_http_reply(invocation, 200, NULL, azfn_span_of("held"));
 }
 
-static void on_victims_secret(struct azfn_invocation *invocation, enum azfn_error error, const struct azfn_secret *secret,
+static void on_victims_secret(struct azfn_invocation *invocation, enum azfn_error error,
+    const struct azfn_secret *secret,
                               void *user_data)
 {
     const bool *holds = user_data;

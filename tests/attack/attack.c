@@ -84,7 +84,8 @@ void attack_print_table(void)
     for (size_t g = 0; g < GROUP_COUNT; g++) {
         for (size_t i = 0; i < groups[g]->count; i++) {
             const struct attack_step *step = &groups[g]->steps[i];
-            printf("{\"group\":\"%s\",\"title\":\"%s\",\"name\":\"%s\",\"wants\":\"%s\",\"call\":\"%s\",\"event\":\"%s\"",
+            printf("{\"group\":\"%s\",\"title\":\"%s\",\"name\":\"%s\",\"wants\":\"%s\",\"call\":\"%s\","
+                   "\"event\":\"%s\"",
                    groups[g]->name, groups[g]->title, step->name, step->wants, step->call ? step->call : "",
                    step->event ? step->event : "");
             print_set("stopped_by", step->stopped_by, layer_names, sizeof(layer_names) / sizeof(layer_names[0]));

@@ -84,7 +84,8 @@ static bool read_all(unsigned char *out, size_t length)
     while (length > 0) {
         ssize_t count = read(CHANNEL, out, length);
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) || now.tv_sec - start.tv_sec > ANSWER_LIMIT_S) {
+        bool has_failed = count < 0 && errno != EAGAIN && errno != EINTR;
+        if (count == 0 || has_failed || now.tv_sec - start.tv_sec > ANSWER_LIMIT_S) {
             return false;
         }
         out += count > 0 ? count : 0;
@@ -95,10 +96,12 @@ static bool read_all(unsigned char *out, size_t length)
 
 static struct attack_result refused_by_broker(unsigned error)
 {
-    static const char *const names[] = {"", "invalid", "no memory", "limit", "syntax", "range", "not found", "forbidden",
+    static const char *const names[] = {"", "invalid", "no memory", "limit", "syntax", "range", "not found",
+                                        "forbidden",
                                         "unavailable", "timeout"};
     struct attack_result result = {.outcome = ATTACK_REFUSED, .call = "the broker"};
-    (void)snprintf(result.detail, sizeof(result.detail), "%s", error < sizeof(names) / sizeof(names[0]) ? names[error] : "?");
+    (void)snprintf(result.detail, sizeof(result.detail), "%s",
+                   error < sizeof(names) / sizeof(names[0]) ? names[error] : "?");
     return result;
 }
 
@@ -135,7 +138,8 @@ static struct attack_result ask_secret(const char *function, const char *name)
     return send_frame(&frame) ? read_answer() : attack_refused("write");
 }
 
-static struct attack_result ask_request(const char *destination, const char *method, const char *path, const char *header,
+static struct attack_result ask_request(const char *destination, const char *method, const char *path,
+    const char *header,
                                         const char *value)
 {
     struct frame frame = begin(REQUEST);
@@ -146,8 +150,8 @@ static struct attack_result ask_request(const char *destination, const char *met
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         put_text(&frame, texts[i]);
     }
-    put(&frame, header ? 1 : 0, 2);
-    if (header) {
+    put(&frame, header && value ? 1 : 0, 2);
+    if (header && value) {
         put_text(&frame, header);
         put_text(&frame, value);
     }
@@ -209,7 +213,8 @@ static struct attack_result say_log(const char *event, const char *text)
 }
 
 STEP(forged_event, say_log("authn_login_success:admin", "forged-event"))
-STEP(forged_line, say_log("", "x\n{\"level\":\"INFO\",\"origin\":\"broker\",\"event\":\"sys_shutdown\",\"description\":\"forged-line\"}"))
+STEP(forged_line, say_log("",
+    "x\n{\"level\":\"INFO\",\"origin\":\"broker\",\"event\":\"sys_shutdown\",\"description\":\"forged-line\"}"))
 
 static struct attack_result flood_log(const struct attack_target *target)
 {
@@ -288,7 +293,8 @@ static struct attack_result exhaust_memory(const struct attack_target *target)
     (void)target;
     const size_t piece = (size_t)1 << 30;
     for (int i = 0; i < 64; i++) {
-        if (mmap(NULL, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
+        if (mmap(NULL, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+            0) == MAP_FAILED) {
             return attack_refused("mmap");
         }
     }
@@ -324,14 +330,17 @@ static const struct attack_step steps[] = {
      BROKER | IS_POSSIBLE},
     {"secret-of-other-function", "Ask for one that another function of the app may have", others_secret, 0, NULL,
      "sensitive_read:secret", BROKER | IS_POSSIBLE},
-    {"secret-not-granted", "Ask for one that no function may have", secret_not_granted, BY_POLICY, NULL, "authz_fail:secret", BROKER},
+    {"secret-not-granted", "Ask for one that no function may have", secret_not_granted, BY_POLICY, NULL,
+     "authz_fail:secret", BROKER},
     {"secret-unknown", "Guess the name of a secret", secret_unknown, BY_POLICY, NULL, "authz_fail:secret", BROKER},
-    {"secret-by-path", "Lead the broker to another place of the vault", secret_by_path, BY_POLICY, NULL, "authz_fail:secret", BROKER},
+    {"secret-by-path", "Lead the broker to another place of the vault", secret_by_path, BY_POLICY, NULL,
+     "authz_fail:secret", BROKER},
     {"function-unknown", "Ask in the name of a function that is not there", function_unknown, BY_POLICY, NULL,
      "authz_fail:secret", BROKER},
     {"granted-destination", "Call a service that the function may call", granted_destination, 0, NULL,
      "sensitive_read:destination", BROKER | IS_POSSIBLE},
-    {"destination-not-granted", "Call one that it may not", destination_not_granted, BY_POLICY, NULL, "authz_fail:destination", BROKER},
+    {"destination-not-granted", "Call one that it may not", destination_not_granted, BY_POLICY, NULL,
+     "authz_fail:destination", BROKER},
 #define OUTSIDE(name, wants, run) {name, wants, run, BY_POLICY, NULL, "input_validation_fail:destination", BROKER}
     OUTSIDE("destination-above", "Leave the service's folder by ..", above_prefix),
     OUTSIDE("destination-above-encoded", "The same, encoded", above_prefix_encoded),
@@ -351,25 +360,32 @@ static const struct attack_step steps[] = {
     MALFORMED("truncated-frame", "Say half of something", truncated_frame),
     MALFORMED("frame-of-broker", "Say what only the broker says", frame_of_broker),
     {"flood-of-asks", "Ask again and again", flood_asks, BY_POLICY, NULL, "authz_fail:secret", BROKER},
-    {"flood-of-lines", "Fill the log, so that nobody finds anything", flood_log, BY_LOG, NULL, "excess_rate_limit_exceeded:log",
+    {"flood-of-lines", "Fill the log, so that nobody finds anything", flood_log, BY_LOG, NULL,
+     "excess_rate_limit_exceeded:log",
      BROKER | SEEN_OUTSIDE},
-    {"forged-event", "Write an event as if it were the broker's", forged_event, BY_LOG, NULL, "authn_login_success:admin",
+    {"forged-event", "Write an event as if it were the broker's", forged_event, BY_LOG, NULL,
+     "authn_login_success:admin",
      BROKER | SEEN_OUTSIDE},
     {"forged-line", "Begin a new line in the log", forged_line, BY_LOG, NULL, NULL, BROKER | SEEN_OUTSIDE},
-    {"forged-fault", "Have the broker tell a made-up reason for its end", forge_fault, BY_CHANNEL, NULL, NULL, BROKER | SEEN_OUTSIDE},
-    {"json-prefix-of-host", "Speak to the host as its own parts do", hosts_json_prefix, BY_LOG, NULL, NULL, SEEN_OUTSIDE},
+    {"forged-fault", "Have the broker tell a made-up reason for its end", forge_fault, BY_CHANNEL, NULL, NULL,
+     BROKER | SEEN_OUTSIDE},
+    {"json-prefix-of-host", "Speak to the host as its own parts do", hosts_json_prefix, BY_LOG, NULL, NULL,
+     SEEN_OUTSIDE},
     {"console-prefix-of-host", "The same by another prefix", hosts_console_prefix, BY_LOG, NULL, NULL, SEEN_OUTSIDE},
     {"flight-record-of-lies", "Blame another function for a crash, in broken text", lie_in_flight_record, BY_LOG, NULL,
      "sys_crash:worker", NEEDS_AZFN | ENDS_WORKER | SEEN_OUTSIDE},
-    {"send-descriptor", "Hand open files to the broker until it has no room", send_descriptor, BY_SECCOMP, "sendmsg", NULL, BROKER},
+    {"send-descriptor", "Hand open files to the broker until it has no room", send_descriptor, BY_SECCOMP, "sendmsg",
+     NULL, BROKER},
     {"exhaust-slab", "Use up the memory for secrets", NULL, BY_KEEPING, NULL, NULL, NEEDS_AZFN | SEEN_OUTSIDE},
     {"exhaust-memory", "Use up the machine's memory", exhaust_memory, BY_LIMITS, NULL, NULL, 0},
     {"exhaust-descriptors", "Use up the machine's open files", exhaust_descriptors, BY_SECCOMP, "dup", NULL, 0},
     {"exhaust-time", "Never come back", exhaust_time, BY_WATCH, NULL, "blocks_loop", ENDS_WORKER},
-    {"read-later-requests", "Read what others ask this worker later", NULL, 0, NULL, NULL, NEEDS_AZFN | IS_POSSIBLE | SEEN_OUTSIDE},
+    {"read-later-requests", "Read what others ask this worker later", NULL, 0, NULL, NULL,
+     NEEDS_AZFN | IS_POSSIBLE | SEEN_OUTSIDE},
     {"lie-in-answers", "Answer them falsely", NULL, 0, NULL, NULL, NEEDS_AZFN | IS_POSSIBLE | SEEN_OUTSIDE},
     {"data-out-in-answers", "Send what was found in the function's own answer", NULL, 0, NULL, "sensitive_read:secret",
      NEEDS_AZFN | IS_POSSIBLE | SEEN_OUTSIDE},
 };
 
-const struct attack_group attack_channel = {"channel", "The broker and the log", steps, sizeof(steps) / sizeof(steps[0])};
+const struct attack_group attack_channel = {"channel", "The broker and the log", steps,
+    sizeof(steps) / sizeof(steps[0])};

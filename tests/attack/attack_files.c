@@ -86,7 +86,8 @@ static struct attack_result replace_handler(const struct attack_target *target)
 
 static struct attack_result make_executable(const struct attack_target *target)
 {
-    return attack_judge(syscall(SYS_fchmodat, AT_FDCWD, below(target, "app", "host.json"), 04755), "fchmodat", "changed");
+    return attack_judge(syscall(SYS_fchmodat, AT_FDCWD, below(target, "app", "host.json"), 04755), "fchmodat",
+        "changed");
 }
 
 static struct attack_result add_function(const struct attack_target *target)
@@ -216,7 +217,8 @@ static const struct attack_step steps[] = {
     {"read-host-json", "Read how the app is set up", read_host_json, FILES, "openat", NULL, 0},
     {"read-azfn-json", "Read which secrets and services there are", read_azfn_json, FILES, "openat", NULL, 0},
     {"read-passwd", "Read the machine's users", read_passwd, FILES, "openat", NULL, 0},
-    {"read-token-file", "Read a token that lies in a file, as containers have them", read_token_file, FILES, "openat", NULL, 0},
+    {"read-token-file", "Read a token that lies in a file, as containers have them", read_token_file, FILES, "openat",
+     NULL, 0},
     {"read-by-newer-call", "The same by a newer system call", read_by_newer_call, FILES, "openat2", NULL, 0},
     {"read-handler", "Read the program itself", read_handler, FILES, "openat", NULL, 0},
     {"list-app", "List the app's folder", list_app, FILES, "openat", NULL, 0},
@@ -224,7 +226,8 @@ static const struct attack_step steps[] = {
     {"delete-policy", "Delete azfn.json", delete_policy, FILES | BY_USERS, "unlinkat|unlink", NULL, 0},
     {"replace-handler", "Put another program in the handler's place", replace_handler, FILES | BY_USERS,
      "renameat|renameat2|rename", NULL, 0},
-    {"make-setuid", "Make a file executable with its owner's rights", make_executable, BY_SECCOMP | BY_USERS, "fchmodat", NULL, 0},
+    {"make-setuid", "Make a file executable with its owner's rights", make_executable, BY_SECCOMP | BY_USERS,
+     "fchmodat", NULL, 0},
     {"add-function", "Add a function as a back door", add_function, FILES | BY_USERS, "mkdirat|mkdir", NULL, 0},
     {"leave-link", "Leave a link for another program to follow", link_to_app, FILES, "symlinkat|symlink", NULL, 0},
     {"leave-file", "Leave a tool in a folder that all may write to", leave_file, FILES, "openat", NULL, 0},
@@ -234,7 +237,8 @@ static const struct attack_step steps[] = {
     {"run-memory-file", "Run a program that is only in memory", run_memory_file, BY_SECCOMP, "memfd_create", NULL, 0},
     {"map-executable", "Get memory to write machine code into", map_executable, BY_SECCOMP, "mmap", NULL, 0},
     {"turn-executable", "Turn written memory into machine code", turn_executable, BY_SECCOMP, "mprotect", NULL, 0},
-    {"turn-executable-by-key", "The same by a newer system call", turn_executable_by_key, BY_SECCOMP, "pkey_mprotect", NULL, 0},
+    {"turn-executable-by-key", "The same by a newer system call", turn_executable_by_key, BY_SECCOMP, "pkey_mprotect",
+     NULL, 0},
 };
 
 const struct attack_group attack_files = {"files", "Files and code", steps, sizeof(steps) / sizeof(steps[0])};

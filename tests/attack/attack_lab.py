@@ -1,5 +1,5 @@
-"""Runs the steps of the attack, each in a fresh app: in azfn, with all layers or with some; in a plain handler; and against
-a broker that checks nothing.
+"""Runs the steps of the attack, each in a fresh app: in azfn, with all layers or with some; in a plain handler; and
+against a broker that checks nothing.
 
     with Lab() as lab:
         outcome = lab.run_azfn(lab.step("fork"))        # Outcome(kind="killed", call="clone", events=[...])
@@ -47,7 +47,8 @@ DAMAGES_LISTENER = {"connect-listener", "stop-listener", "filter-listener", "del
 
 
 def policy(timeout_ms=30000):
-    return {"secrets": {name: {"reference": f"@Microsoft.KeyVault(VaultName=dev;SecretName={name})"} for name in SECRETS},
+    reference = "@Microsoft.KeyVault(VaultName=dev;SecretName={})"
+    return {"secrets": {name: {"reference": reference.format(name)} for name in SECRETS},
             "destinations": {
                 "partner": {"url": "https://api.partner.example/v1/", "methods": ["GET", "POST"],
                             "authenticate": {"header": "x-api-key", "secret": "partner-key"}},
@@ -121,7 +122,8 @@ class Lab:
             self._templates = {}
             for program in ("attack_handler", "attack_pool_handler", "attack_layers_handler"):
                 if (APP / program).exists():
-                    self._templates[program] = probe.write_app(self.folder / program, APP / program, {}, policy=policy())
+                    self._templates[program] = probe.write_app(self.folder / program, APP / program, {},
+                                                                policy=policy())
             # all tokens of an issuer begin with the same header
             self._token_beginning = self.services.identity.issuer.issue(
                 "https://vault.azure.net", client_id="a", principal_id="b")[:20]
@@ -210,7 +212,7 @@ class Lab:
                 return run.run()
 
     def _make_app(self, folder, program, names, document):
-        """With links to the executables: one that is being written could not be started, and each fork holds it open."""
+        """With links to the executables: one that is being written could not be started, and a fork holds it open."""
         folder.mkdir()
         for name, function in functions(names).items():
             (folder / name).mkdir()
@@ -271,7 +273,8 @@ class Lab:
             channel = broker.theirs.fileno()
             target = self._target(root, broker=decoy, launcher=decoy, other=decoy, channel=channel, listener=channel)
             result = subprocess.run([BARE, "step", step.name, target], pass_fds=[channel], stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                                    check=False)
             broker.finish()
             outcome = judge_plain(step, result.returncode, result.stdout)
             if step.name == "destination-scheme" or step.name.startswith("destination-"):
@@ -389,7 +392,7 @@ class AzfnRun:
         return Outcome("succeeded" if self.step.is_possible else "stopped", detail="the worker is replaced")
 
     def _mark(self):
-        """A request that is served after all that came before, and says so on both streams. Shows also that the app goes on."""
+        """A request that is served after all that came before, and says so on both streams: also, the app goes on."""
         if self.step.name in ("read-later-requests", "lie-in-answers") or self.step.name in DAMAGES_LISTENER:
             return
         deadline = time.monotonic() + 20

@@ -55,7 +55,8 @@ static struct attack_result connect_metadata(const struct attack_target *target)
     (void)target;
     struct sockaddr_in address = address_of("169.254.169.254", 80);
     struct attack_result result = connect_to(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, &address, sizeof(address));
-    bool is_unreachable = result.outcome == ATTACK_REFUSED && (result.error == ENETUNREACH || result.error == EHOSTUNREACH);
+    bool is_unreachable = result.outcome == ATTACK_REFUSED &&
+                          (result.error == ENETUNREACH || result.error == EHOSTUNREACH);
     return is_unreachable ? attack_not_here("no way to 169.254.169.254 from this machine") : result;
 }
 
@@ -188,7 +189,8 @@ static struct attack_result turn_listener_off_by_filter(const struct attack_targ
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0) {
         return attack_refused("setsockopt");
     }
-    return attack_judge(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof(locked)), "setsockopt", "off for good");
+    return attack_judge(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof(locked)), "setsockopt",
+        "off for good");
 }
 
 static struct attack_result delay_listener(const struct attack_target *target)
@@ -236,33 +238,42 @@ static struct attack_result open_ring(const struct attack_target *target)
 
 static const struct attack_step steps[] = {
     {"connect-identity", "Ask the managed identity endpoint for a token", connect_identity, CONNECT, "socket", NULL, 0},
-    {"connect-metadata", "Ask the machine's metadata service for a token", connect_metadata, CONNECT, "socket", NULL, 0},
+    {"connect-metadata", "Ask the machine's metadata service for a token", connect_metadata, CONNECT, "socket", NULL,
+     0},
     {"connect-vault", "Ask Key Vault for secrets", connect_vault, CONNECT, "socket", NULL, 0},
     {"connect-host", "Call the Functions host from inside", connect_host, CONNECT, "socket", NULL, 0},
     {"connect-attacker", "Send what was found to the attacker", connect_attacker, CONNECT, "socket", NULL, 0},
     {"connect-attacker-ipv6", "The same over IPv6", connect_attacker_6, CONNECT, "socket", NULL, 0},
-    {"connect-by-sending", "The same without a connect, by TCP Fast Open", connect_by_sending, BY_SECCOMP, "socket", NULL, 0},
+    {"connect-by-sending", "The same without a connect, by TCP Fast Open", connect_by_sending, BY_SECCOMP, "socket",
+     NULL, 0},
     {"send-datagram", "The same by UDP, as DNS tunnels do", send_datagram, BY_SECCOMP, "socket", NULL, 0},
-    {"connect-unix-path", "Reach a local service, as a container engine's socket", connect_unix_path, BY_SECCOMP, "socket", NULL, 0},
-    {"connect-unix-abstract", "Reach a local service without a file", connect_unix_abstract, BY_SECCOMP | BY_LANDLOCK_SCOPE,
+    {"connect-unix-path", "Reach a local service, as a container engine's socket", connect_unix_path, BY_SECCOMP,
+     "socket", NULL, 0},
+    {"connect-unix-abstract", "Reach a local service without a file", connect_unix_abstract, BY_SECCOMP
+     | BY_LANDLOCK_SCOPE,
      "socket", NULL, 0},
     {"ask-kernel-for-routes", "Learn the machine's network", ask_kernel_for_routes, BY_SECCOMP, "socket", NULL, 0},
     {"raw-socket", "Make packets by hand", open_raw_socket, BY_SECCOMP | BY_UNPRIVILEGED, "socket", NULL, NEEDS_ROOT},
-    {"packet-socket", "Listen to the machine's traffic", open_packet_socket, BY_SECCOMP | BY_UNPRIVILEGED, "socket", NULL,
+    {"packet-socket", "Listen to the machine's traffic", open_packet_socket, BY_SECCOMP | BY_UNPRIVILEGED, "socket",
+     NULL,
      NEEDS_ROOT},
     {"listen-for-attacker", "Open a port for the attacker to come in", listen_for_attacker, CONNECT, "socket", NULL, 0},
-    {"connect-listener", "Turn the app's own socket into a connection to the attacker", connect_listener, BY_SECCOMP, "shutdown",
+    {"connect-listener", "Turn the app's own socket into a connection to the attacker", connect_listener, BY_SECCOMP,
+     "shutdown",
      NULL, 0},
     {"stop-listener", "Stop the app from taking requests", stop_listener, BY_SECCOMP, "shutdown", NULL, 0},
-    {"filter-listener", "The same by a filter that nobody can remove", turn_listener_off_by_filter, BY_SECCOMP, "setsockopt",
+    {"filter-listener", "The same by a filter that nobody can remove", turn_listener_off_by_filter, BY_SECCOMP,
+     "setsockopt",
      NULL, 0},
     {"delay-listener", "Let all callers wait", delay_listener, BY_SECCOMP, "setsockopt", NULL, 0},
     {"shorten-queue", "Let all callers but one be turned away", shorten_queue, BY_SECCOMP, "listen", NULL, 0},
     {"signal-by-socket", "Have the next request kill another process", signal_by_socket, BY_SECCOMP, "fcntl", NULL, 0},
     {"arm-signal-by-socket", "The same, the switch for it", arm_signal_by_socket, BY_SECCOMP, "ioctl", NULL, 0},
-    {"redirect-host", "Have the Functions host call the attacker, by a redirect", redirect_host, BY_HOST_MODE, NULL, NULL,
+    {"redirect-host", "Have the Functions host call the attacker, by a redirect", redirect_host, BY_HOST_MODE, NULL,
+     NULL,
      SEEN_OUTSIDE},
-    {"io-uring", "Make system calls in a way that filters do not see", open_ring, BY_SECCOMP, "io_uring_setup", NULL, 0},
+    {"io-uring", "Make system calls in a way that filters do not see", open_ring, BY_SECCOMP, "io_uring_setup", NULL,
+     0},
 };
 
 const struct attack_group attack_network = {"network", "Network", steps, sizeof(steps) / sizeof(steps[0])};

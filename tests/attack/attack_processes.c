@@ -95,7 +95,8 @@ static void *run_thread(void *argument)
 static struct attack_result start_thread(const struct attack_target *target)
 {
     pthread_t thread;
-    int error = pthread_create(&thread, NULL, run_thread, (void *)(uintptr_t)target);
+    (void)target;
+    int error = pthread_create(&thread, NULL, run_thread, NULL);
     if (error != 0) {
         errno = error;
         return attack_refused("clone");
@@ -325,9 +326,11 @@ static struct attack_result crash(const struct attack_target *target)
 static const struct attack_step steps[] = {
     {"fork", "Start another process", fork_once, BY_SECCOMP | BY_LIMITS, "clone|unnamed", NULL, 0},
     {"fork-by-newer-call", "The same by a newer system call", fork_by_newer_call, BY_SECCOMP, "clone3", NULL, 0},
-    {"fork-into-namespaces", "Start a process with a network of its own", fork_into_namespaces, BY_SECCOMP, "clone", NULL, 0},
+    {"fork-into-namespaces", "Start a process with a network of its own", fork_into_namespaces, BY_SECCOMP, "clone",
+     NULL, 0},
     {"fork-bomb", "Fill the machine with processes", fork_bomb, BY_SECCOMP, "pipe2", NULL, 0},
-    {"start-thread", "Start a thread beside the function", start_thread, BY_SECCOMP, "clone|clone3|rt_sigaction|mmap|unnamed", NULL, 0},
+    {"start-thread", "Start a thread beside the function", start_thread, BY_SECCOMP,
+     "clone|clone3|rt_sigaction|mmap|unnamed", NULL, 0},
     {"execute-shell", "Become a shell", execute, BY_SECCOMP | BY_LANDLOCK_FILES, "execve", NULL, 0},
     {"spawn-shell", "Start a shell as programs do", spawn, BY_SECCOMP, "clone|clone3|mmap|unnamed", NULL, 0},
     {"reverse-shell", "Give the attacker a shell on this machine", reverse_shell,
@@ -337,8 +340,10 @@ static const struct attack_step steps[] = {
     {"kill-other", "End another process of the machine", kill_other, SIGNALS | BY_USERS, "kill", NULL, KILLS_TARGET},
     {"signal-by-queue", "End the launcher by another system call", signal_by_queue, SIGNALS, "rt_sigqueueinfo", NULL,
      KILLS_TARGET},
-    {"signal-by-descriptor", "The same by a descriptor", signal_by_descriptor, SIGNALS, "pidfd_open", NULL, KILLS_TARGET},
-    {"disarm-handler", "Take over the handler that reports forbidden calls", disarm_handler, BY_SECCOMP, "rt_sigaction", NULL, 0},
+    {"signal-by-descriptor", "The same by a descriptor", signal_by_descriptor, SIGNALS, "pidfd_open", NULL,
+     KILLS_TARGET},
+    {"disarm-handler", "Take over the handler that reports forbidden calls", disarm_handler, BY_SECCOMP,
+     "rt_sigaction", NULL, 0},
     {"block-signal", "Block its signal, and become a shell", block_signal, BY_SECCOMP | BY_LANDLOCK_FILES, "unnamed",
      NULL, 0},
     {"become-root", "Become root", become_root, BY_SECCOMP | BY_UNPRIVILEGED, "setuid", NULL, NEEDS_ROOT},
@@ -346,19 +351,27 @@ static const struct attack_step steps[] = {
     {"raise-capabilities", "Get the right to administer the machine", raise_capabilities, BY_SECCOMP | BY_UNPRIVILEGED,
      "capset", NULL, NEEDS_ROOT},
     {"leave-namespaces", "Become root in a world of one's own", leave_namespaces, BY_SECCOMP, "unshare", NULL, 0},
-    {"mount", "Mount another file system", mount_over, BY_SECCOMP | BY_UNPRIVILEGED | BY_LANDLOCK_FILES, "mount", NULL, NEEDS_ROOT},
-    {"change-root", "Change what the root of all files is", change_root, BY_SECCOMP | BY_UNPRIVILEGED, "chroot", NULL, NEEDS_ROOT},
-    {"load-module", "Put code into the kernel", load_module, BY_SECCOMP | BY_UNPRIVILEGED, "init_module", NULL, NEEDS_ROOT},
+    {"mount", "Mount another file system", mount_over, BY_SECCOMP | BY_UNPRIVILEGED | BY_LANDLOCK_FILES, "mount", NULL,
+     NEEDS_ROOT},
+    {"change-root", "Change what the root of all files is", change_root, BY_SECCOMP | BY_UNPRIVILEGED, "chroot", NULL,
+     NEEDS_ROOT},
+    {"load-module", "Put code into the kernel", load_module, BY_SECCOMP | BY_UNPRIVILEGED, "init_module", NULL,
+     NEEDS_ROOT},
     {"load-bpf", "Use the kernel's own machine, BPF", load_bpf, BY_SECCOMP, "bpf", NULL, NEEDS_ROOT},
-    {"watch-by-perf", "Watch the processor by perf events", watch_by_perf, BY_SECCOMP, "perf_event_open", NULL, NEEDS_ROOT},
-    {"handle-page-faults", "Stop the kernel in the middle, by userfaultfd", handle_page_faults, BY_SECCOMP, "userfaultfd", NULL, 0},
+    {"watch-by-perf", "Watch the processor by perf events", watch_by_perf, BY_SECCOMP, "perf_event_open", NULL,
+     NEEDS_ROOT},
+    {"handle-page-faults", "Stop the kernel in the middle, by userfaultfd", handle_page_faults, BY_SECCOMP,
+     "userfaultfd", NULL, 0},
     {"make-all-executable", "Turn all memory into code", make_all_executable, BY_SECCOMP, "personality", NULL, 0},
     {"install-filter", "Install a filter of one's own", install_filter, BY_SECCOMP, "seccomp", NULL, NEEDS_ROOT},
-    {"raise-priority", "Get before all others", raise_priority, BY_SECCOMP | BY_UNPRIVILEGED, "setpriority", NULL, NEEDS_ROOT},
-    {"use-32-bit-calls", "Make system calls by another table of numbers", use_32_bit_calls, BY_SECCOMP, "getpid|writev", NULL,
+    {"raise-priority", "Get before all others", raise_priority, BY_SECCOMP | BY_UNPRIVILEGED, "setpriority", NULL,
+     NEEDS_ROOT},
+    {"use-32-bit-calls", "Make system calls by another table of numbers", use_32_bit_calls, BY_SECCOMP,
+     "getpid|writev", NULL,
      NEEDS_32_BIT},
     {"crash-worker", "Crash the worker, with all that is in flight", crash, 0, NULL, "sys_crash:worker",
      IS_POSSIBLE | ENDS_WORKER},
 };
 
-const struct attack_group attack_processes = {"processes", "Processes and rights", steps, sizeof(steps) / sizeof(steps[0])};
+const struct attack_group attack_processes = {"processes", "Processes and rights", steps,
+    sizeof(steps) / sizeof(steps[0])};

@@ -16,8 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static const char *proc_path(long pid, const char *file)
 {
     static char path[64];
@@ -214,7 +212,8 @@ static struct attack_result identity_header(const struct attack_target *target)
 #define PEEK (BY_UNDUMPABLE | BY_SECCOMP | BY_ANY_LANDLOCK)
 
 static const struct attack_step steps[] = {
-    {"own-environment", "Take the keys from the process's own environment", own_environment, BY_ENVIRONMENT, NULL, NULL, 0},
+    {"own-environment", "Take the keys from the process's own environment", own_environment, BY_ENVIRONMENT, NULL,
+     NULL, 0},
     {"own-environ-file", "The same from the kernel's copy in /proc/self/environ", own_environ_file,
      BY_ENVIRONMENT | BY_SECCOMP | BY_LANDLOCK_FILES | BY_UNDUMPABLE, "openat", NULL, 0},
     {"environ-of-parent", "Read the environment of the parent process", parents_environ_file, BY_ENVIRONMENT | PEEK,
@@ -225,25 +224,31 @@ static const struct attack_step steps[] = {
      BY_USERS | BY_SECCOMP | BY_LANDLOCK_FILES, "openat", NULL, 0},
     {"memory-file-of-broker", "Open the memory of the broker, /proc/.../mem", brokers_memory_file, BY_USERS | PEEK,
      "openat", NULL, 0},
-    {"memory-map-of-broker", "Learn where things lie in the broker, /proc/.../maps", brokers_memory_map, BY_USERS | PEEK,
+    {"memory-map-of-broker", "Learn where things lie in the broker, /proc/.../maps", brokers_memory_map, BY_USERS
+     | PEEK,
      "openat", NULL, 0},
-    {"descriptors-of-broker", "List the open files of the broker", brokers_descriptors, BY_USERS | PEEK, "openat", NULL, 0},
+    {"descriptors-of-broker", "List the open files of the broker", brokers_descriptors, BY_USERS | PEEK, "openat",
+     NULL, 0},
     {"trace-broker", "Control the broker as a debugger does", trace_broker, BY_USERS | PEEK, "ptrace", NULL, 0},
     {"trace-launcher", "Control the launcher, which is the same user", trace_launcher, PEEK, "ptrace", NULL, 0},
     {"copy-memory-of-broker", "Copy the memory of the broker", copy_brokers_memory, BY_USERS | PEEK, "process_vm_readv",
      NULL, 0},
     {"change-memory-of-launcher", "Write into the memory of the launcher", change_launchers_memory, PEEK,
      "process_vm_writev", NULL, 0},
-    {"take-descriptor-of-broker", "Take over an open connection of the broker", take_brokers_descriptor, BY_USERS | PEEK,
+    {"take-descriptor-of-broker", "Take over an open connection of the broker", take_brokers_descriptor, BY_USERS
+     | PEEK,
      "pidfd_open", NULL, 0},
     {"allow-core-dump", "Allow the broker to write its memory to a file", allow_core_dump, BY_USERS | BY_SECCOMP,
      "prlimit64", NULL, 0},
-    {"crash-broker", "Crash the broker, to read what it leaves", crash_broker, BY_USERS | BY_SECCOMP | BY_LANDLOCK_SCOPE,
+    {"crash-broker", "Crash the broker, to read what it leaves", crash_broker, BY_USERS | BY_SECCOMP
+     | BY_LANDLOCK_SCOPE,
      "kill", NULL, KILLS_TARGET},
     {"become-dumpable", "Open this process to other processes", become_dumpable, BY_SECCOMP, "prctl", NULL, 0},
     {"kernel-keyring", "Use the kernel's store of keys", read_keyring, BY_SECCOMP, "add_key", NULL, 0},
-    {"secret-of-the-past", "Find the secret that an earlier request used", secret_of_the_past, BY_KEEPING, NULL, NULL, 0},
-    {"key-of-destination", "Find the key by which another service was called", key_of_destination, BY_KEEPING, NULL, NULL, 0},
+    {"secret-of-the-past", "Find the secret that an earlier request used", secret_of_the_past, BY_KEEPING, NULL, NULL,
+     0},
+    {"key-of-destination", "Find the key by which another service was called", key_of_destination, BY_KEEPING, NULL,
+     NULL, 0},
     {"identity-token", "Find the token of the app's managed identity", identity_token, BY_KEEPING, NULL, NULL, 0},
     {"identity-header", "Find what it takes to ask for such a token", identity_header, BY_KEEPING, NULL, NULL, 0},
     {"secret-in-use", "Find a granted secret while another request uses it", secret_in_use, 0, NULL, NULL, IS_POSSIBLE},

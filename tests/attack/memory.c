@@ -18,7 +18,8 @@ static bool is_readable(uintptr_t page)
     return epoll_ctl(-1, EPOLL_CTL_ADD, -1, event) < 0 && errno != EFAULT;
 }
 
-__attribute__((no_sanitize("address", "undefined"))) static char *search_page(uintptr_t page, const unsigned char *needle,
+__attribute__((no_sanitize("address", "undefined"))) static char *search_page(uintptr_t page,
+    const unsigned char *needle,
                                                                                size_t length)
 {
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
@@ -50,10 +51,10 @@ static char *search_around(const void *known, uintptr_t below, uintptr_t above, 
 
 char *attack_search_memory(const unsigned char *needle, size_t length)
 {
-    extern char **environ;
     int on_stack = 0;
     char *in_heap = malloc(16);
     /* what the program mapped lies around its libraries, what it allocated in the heap around any other allocation */
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): a function's address */
     const void *const known[] = {in_heap, (const void *)(uintptr_t)&malloc, &environ, &on_stack};
     char *found = NULL;
     for (size_t i = 0; !found && i < sizeof(known) / sizeof(known[0]); i++) {

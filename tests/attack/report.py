@@ -13,16 +13,16 @@ from attack_lab import Lab, Outcome, Step
 from test_attack import BASE, EVENT_NAMES, EVENT_OF_SECCOMP, layers_to_show
 
 LAYERS = {
-    "seccomp": ("the filter of system calls", "The kernel ends the worker at the first call that is not on a short list."),
+    "seccomp": ("the filter of system calls", "The kernel ends the worker at the first call that is not on a list."),
     "landlock_files": ("the file rules", "Landlock: no file of the machine can be opened, made or run."),
     "landlock_network": ("the network rules", "Landlock: no TCP connection, no port."),
     "landlock_scope": ("the process rules", "Landlock: no signal to another process, no local socket of one."),
     "limits": ("the resource limits", "No process, no written file, an end to memory and open files."),
-    "environment": ("the wiped environment", "The worker is started with none; the broker's and the launcher's are overwritten."),
+    "environment": ("the wiped environment", "The worker is started with none; the others' are overwritten."),
     "users": ("two users", "Started as root, broker and worker become two different users."),
     "unprivileged": ("no privileges", "No process of azfn stays root, and none can become it."),
     "undumpable": ("closed processes", "The kernel lets nobody of the same user look into them."),
-    "keeping": ("what is not there", "The worker never has keys and tokens; what it had is wiped, and room for it is bounded."),
+    "keeping": ("what is not there", "The worker never has keys and tokens; what it had is wiped, and bounded."),
     "policy": ("the policy", "The broker grants what azfn.json says, and nothing else."),
     "channel": ("checked messages", "The broker takes well-formed messages of a worker only."),
     "log": ("the broker's log", "Only the broker writes to the host; each line says where it comes from."),
@@ -78,7 +78,8 @@ class Row:
             return "by design"
         first = ["seccomp"] if self.azfn.kind == "killed" else self.shown_alone[:1]
         others = [layer for layer in self.alone + self.together if layer not in first]
-        return "; also ".join(filter(None, (", ".join(LAYERS[layer][0] for layer in layers) for layers in (first, others))))
+        texts = (", ".join(LAYERS[layer][0] for layer in layers) for layers in (first, others))
+        return "; also ".join(filter(None, texts))
 
     @property
     def in_azfn(self):
@@ -92,7 +93,7 @@ class Row:
 
 
 def run(lab):
-    """[Row]: what came of each step in a plain handler, in azfn, with one layer alone, and with none that can be switched off."""
+    """[Row]: what came of each step in a plain handler, in azfn, with one layer alone, and with the base alone."""
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         plain = [threads.submit(lab.run_plain, step) for step in lab.steps]
         shipped = [threads.submit(lab.run_azfn, step) for step in lab.steps]
@@ -128,10 +129,10 @@ def titles(rows):
 INTRODUCTION = """\
 # The attack, replayed
 
-What happens when an attacker runs code of his own inside a function? Studies of serverless platforms showed it: he takes
-the keys from the environment, the app's identity, files, and a shell. Here all that is tried, step by step, in two
-programs: a *plain handler*, as tutorials show it, with its key in the environment (tests/attack/plain_handler.py), and an
-app of *azfn*. `make attack` does it again, started as root, and writes this page; nothing in it is written by hand.
+What happens when an attacker runs code of his own inside a function? Studies of serverless platforms showed it: he
+takes the keys from the environment, the app's identity, files, and a shell. Here all that is tried, step by step, in two
+programs: a *plain handler*, as tutorials show it, with its key in the environment (tests/attack/plain_handler.py), and
+an app of *azfn*. `make attack` does it again, started as root, and writes this page; nothing in it is written by hand.
 
 - **azfn: {stopped} of {tried} steps fail**, each in an app of its own. {seen} of them leave an event in the log.
 - **Plain handler: {plain} of {plain_tried} steps succeed.**
@@ -143,25 +144,25 @@ app of *azfn*. `make attack` does it again, started as root, and writes this pag
 
 ## What stops an attacker
 
-Most steps would have to get past several of these. The number says how many were stopped by one when it was there alone.
+Most steps would have to get past several of these. The number says how many one stopped when it was there alone.
 
 | | what it does | stopped alone |
 |---|---|---|
 {layers}
 
 {unseen}
-What Landlock's rules or a limit refuse the kernel tells nobody: with the filter off, such steps would be refused, and not seen
-either.
+What Landlock's rules or a limit refuse the kernel tells nobody: with the filter off, such steps would be refused, and
+not seen either.
 
 ## Step by step
 """
 
-UNSEEN = ("{count} of the steps that fail are not seen, since nothing is done that the broker or the filter could notice: "
-          "{names}.")
+UNSEEN = ("{count} of the steps that fail are not seen, since nothing is done that the broker or the filter could "
+          "notice: {names}.")
 
 FOOTNOTES = """\
-(1) A plain handler has no broker: it holds the secrets, and calls whom it wants. The step was tried against a broker that
-checks nothing (tests/attack/trusting_broker.py).
+(1) A plain handler has no broker: it holds the secrets, and calls whom it wants. The step was tried against a broker
+that checks nothing (tests/attack/trusting_broker.py).
 
 {not_shown}
 
@@ -179,7 +180,8 @@ def page(rows):
     lines = [INTRODUCTION.format(
         stopped=len(stopped), tried=len(tried), seen=len(stopped) - len(unseen), possible=len(rows) - len(tried),
         plain=sum(row.plain.kind == "succeeded" for row in plain), plain_tried=len(plain),
-        drawing=DRAWING.format(stopped=len(stopped), tried=len(tried)), unseen=wrap(UNSEEN.format(count=len(unseen), names=", ".join(unseen))),
+        drawing=DRAWING.format(stopped=len(stopped), tried=len(tried)),
+        unseen=wrap(UNSEEN.format(count=len(unseen), names=", ".join(unseen))),
         layers="\n".join(f"| {name} | {what} | {counts[layer]} |" for layer, (name, what) in LAYERS.items()))]
     for title in titles(rows):
         lines += [f"### {title}\n", "| what the attacker wants | step | plain handler | azfn | stopped by | event |",

@@ -1,5 +1,5 @@
-"""The attack, replayed step by step, each in a fresh app: what should fail fails, and is seen; without the layers that stop
-it, it succeeds.
+"""The attack, replayed step by step, each in a fresh app: what should fail fails, and is seen; without the layers
+that stop it, it succeeds.
 
 The runs go on side by side, and each test waits for its own."""
 
@@ -14,9 +14,12 @@ ORDINARY = {"authn_token_created:managed_identity", "sensitive_read:key_vault", 
             "sensitive_read:destination", "sensitive_read:environment", "excess_rate_limit_exceeded:secrets"}
 # what some machines refuse to everybody, or do not have
 MACHINE_MAY_REFUSE = {"connect-metadata", "connect-attacker-ipv6", "use-dev-shm", "io-uring", "fork-into-namespaces",
-                      "leave-namespaces", "kernel-keyring", "load-module", "load-bpf", "watch-by-perf", "handle-page-faults",
-                      "make-all-executable", "use-32-bit-calls", "mount", "change-root", "raise-priority", "trace-broker",
-                      "trace-launcher", "copy-memory-of-broker", "change-memory-of-launcher", "take-descriptor-of-broker",
+                      "leave-namespaces", "kernel-keyring", "load-module", "load-bpf", "watch-by-perf",
+                      "handle-page-faults",
+                      "make-all-executable", "use-32-bit-calls", "mount", "change-root",
+                      "raise-priority", "trace-broker",
+                      "trace-launcher", "copy-memory-of-broker", "change-memory-of-launcher",
+                      "take-descriptor-of-broker",
                       "packet-socket", "raw-socket", "install-filter", "filter-listener"}
 EVENT_NAMES = {"blocks_loop": "excess_rate_limit_exceeded:loop"}
 BASE = {"environment", "undumpable", "unprivileged", "keeping", "policy", "channel", "log", "watch", "host_mode"} | (
@@ -26,9 +29,10 @@ SHIPPED = BASE | set(SWITCHABLE)
 
 
 def layers_to_show(step):
-    """Those that can be seen to stop it alone: where what can't be switched off stops it as well, only seccomp, which is
-    there before."""
-    return [layer for layer in SWITCHABLE if layer in step.stopped_by and (layer == "seccomp" or not step.stopped_by & BASE)]
+    """Those that can be seen to stop it alone: where what can't be switched off stops it as well, only seccomp, which
+    is there before."""
+    return [layer for layer in SWITCHABLE
+            if layer in step.stopped_by and (layer == "seccomp" or not step.stopped_by & BASE)]
 
 
 class Runs:
@@ -112,15 +116,15 @@ class Real(unittest.TestCase):
 
     def check(self, step, outcome):
         if outcome.kind == "not_here" and outcome.detail:
-            self.assertTrue(step.needs_azfn or step.name in MACHINE_MAY_REFUSE or (step.needs_root and not probe.IS_ROOT),
-                            outcome)
+            self.assertTrue(step.needs_azfn or step.name in MACHINE_MAY_REFUSE or
+                            (step.needs_root and not probe.IS_ROOT), outcome)
         elif not (outcome.kind == "refused" and step.name in MACHINE_MAY_REFUSE):
             self.assertEqual(outcome.kind, "succeeded", outcome)
 
 
 @unittest.skipUnless(HAS_LAYERS, "the layers can't be switched")
 class Layers(unittest.TestCase):
-    """With one layer, the steps that it is there for fail; with none of the sandbox, those that only it stops succeed."""
+    """With one layer, the steps that it is there for fail; without the sandbox, those that only it stops succeed."""
 
     def check_none(self, step):
         outcome = RUNS["none", step.name]
@@ -145,7 +149,8 @@ class Layers(unittest.TestCase):
 class PoolThread(unittest.TestCase):
     """A thread of the pool for blocking functions is as confined as the loop's."""
 
-    STEPS = ("connect-attacker", "read-passwd", "execute-shell", "fork", "turn-executable", "stop-listener", "kill-launcher",
+    STEPS = ("connect-attacker", "read-passwd", "execute-shell", "fork", "turn-executable", "stop-listener",
+             "kill-launcher",
              "io-uring", "start-thread", "make-memory-file")
 
     def test_what_the_loop_may_not_it_may_not_either(self):

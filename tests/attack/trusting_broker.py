@@ -1,4 +1,4 @@
-"""A broker that checks nothing, at the other end of a channel: so that the steps of the attack that speak to azfn's broker
+"""A broker that checks nothing, at the other end of a channel: so that the steps that speak to azfn's broker
 are seen to be what they claim."""
 
 import socket
