@@ -70,9 +70,8 @@ static void take_out(struct wait *wait)
     }
 }
 
-static void remove_wait(struct wait *wait)
+static void forget(struct wait *wait)
 {
-    take_out(wait);
     wait->asks->wait_count--;
     free(wait);
 }
@@ -150,48 +149,52 @@ static void hand_over(struct azfn__worker_asks *asks, uint32_t id, const struct 
     answer_secret(asks, &answer);
 }
 
-static void end_wait(struct wait *wait, enum azfn_error error, const struct azfn__credential *credential)
+static void give(struct wait *wait, const struct azfn__credential *credential)
 {
-    if (error == AZFN_OK) {
-        const struct azfn__policy_asker asker = {
-            .function = azfn__span(wait->function, wait->function_length),
-            .invocation_id = azfn__span(wait->invocation_id, wait->invocation_id_length)};
-        hand_over(wait->asks, wait->id, &asker, wait->secret, credential);
-    } else {
-        refuse_secret(wait->asks, wait->id, error);
-    }
-    remove_wait(wait);
+    const struct azfn__policy_asker asker = {
+        .function = azfn__span(wait->function, wait->function_length),
+        .invocation_id = azfn__span(wait->invocation_id, wait->invocation_id_length)};
+    hand_over(wait->asks, wait->id, &asker, wait->secret, credential);
+    forget(wait);
 }
 
 static void on_credential(enum azfn_error error, const struct azfn__credential *credential, void *user_data)
 {
     struct wait *wait = user_data;
     wait->handle = NULL;
-    if (error == AZFN_OK && is_behind(wait->asks)) {
-        take_out(wait);
+    take_out(wait);
+    if (!credential) {
+        refuse_secret(wait->asks, wait->id, error);
+        forget(wait);
+    } else if (is_behind(wait->asks)) {
         put(&wait->asks->due, wait);
-        return;
+    } else {
+        give(wait, credential);
     }
-    end_wait(wait, error, credential);
 }
 
-/* What it waited for may have gone meanwhile: then it waits once more. */
-static void serve_due(struct wait *wait)
+/* The first of them. What it waited for may have gone meanwhile: then it waits once more. */
+static void serve_due(struct azfn__worker_asks *asks)
 {
-    struct azfn__credential_cache *secrets = wait->asks->services->secrets;
+    struct wait *wait = asks->due;
+    struct azfn__credential_cache *secrets = asks->services->secrets;
     const struct azfn__credential *credential = azfn__credential_cache_peek(secrets, wait->secret->name);
+    asks->due = wait->next;
+    if (asks->due) {
+        asks->due->from = &asks->due;
+    }
     if (credential) {
-        end_wait(wait, AZFN_OK, credential);
+        give(wait, credential);
         return;
     }
     enum azfn_error error =
         azfn__credential_cache_wait(secrets, wait->secret->name, on_credential, wait, &wait->handle);
-    if (error != AZFN_OK) {
-        end_wait(wait, error, NULL);
-        return;
+    if (error == AZFN_OK) {
+        put(&asks->waits, wait);
+    } else {
+        refuse_secret(asks, wait->id, error);
+        forget(wait);
     }
-    take_out(wait);
-    put(&wait->asks->waits, wait);
 }
 
 static size_t keep(char *out, size_t capacity, struct azfn_span text)
@@ -445,7 +448,7 @@ bool azfn__worker_asks_take(struct azfn__worker_asks *asks, const struct azfn__f
 void azfn__worker_asks_resume(struct azfn__worker_asks *asks)
 {
     while (asks->due && !is_behind(asks)) {
-        serve_due(asks->due);
+        serve_due(asks);
     }
     for (size_t i = 0; i < MAX_REQUESTS; i++) {
         if (asks->requests[i]) {
