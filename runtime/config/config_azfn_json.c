@@ -14,6 +14,7 @@
 #define MAX_USER UINT64_C(4294967293) /* the two above mean "no user" to the kernel */
 #define NOBODY 65534
 
+#define MAX_FUNCTIONS 4096
 #define MAX_GRANTS 256
 #define DEFAULT_TIMEOUT_MS 30000
 #define MAX_TIMEOUT_MS 86400000
@@ -179,7 +180,7 @@ static enum azfn_error read_functions(struct azfn__config_build *build, struct a
     struct azfn__config *config = build->config;
     struct azfn__config_node functions;
     size_t count = 0;
-    enum azfn_error error = azfn__config_find_map(reader, root, "functions", &functions, &count);
+    enum azfn_error error = azfn__config_find_map(reader, root, "functions", MAX_FUNCTIONS, &functions, &count);
     struct azfn__json_walk walk = azfn__json_walk(functions.value);
     bool *seen = calloc(config->function_count + 1, sizeof(*seen));
     if (error == AZFN_OK && !seen) {

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#define MAX_ENTRIES 4096
+/* What the broker keeps tokens and secrets of, with the audiences of the vaults themselves. */
+#define MAX_ENTRIES 250
 #define MAX_NAME_BYTES 127
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -19,12 +20,13 @@ int azfn__config_order(struct azfn_span a, struct azfn_span b)
 }
 
 enum azfn_error azfn__config_find_map(struct azfn__config_reader *reader, const struct azfn__config_node *root,
-                                      const char *key, struct azfn__config_node *out_map, size_t *out_count)
+                                      const char *key, size_t max_count, struct azfn__config_node *out_map,
+                                      size_t *out_count)
 {
     *out_count = 0;
     enum azfn_error error = azfn__config_member(reader, root, key, out_map);
     bool is_there = error == AZFN_OK && azfn_span_is_present(out_map->place);
-    return is_there ? azfn__config_object(reader, out_map, MAX_ENTRIES, out_count) : error;
+    return is_there ? azfn__config_object(reader, out_map, max_count, out_count) : error;
 }
 
 /* Names go into logs and frames as they are. */
@@ -144,7 +146,7 @@ enum azfn_error azfn__config_read_secrets(struct azfn__config *config, struct az
     static const struct azfn_span KNOWN[] = {{"reference", 9}, {"preload", 7}};
     struct azfn__config_node map;
     size_t count;
-    enum azfn_error error = azfn__config_find_map(reader, root, "secrets", &map, &count);
+    enum azfn_error error = azfn__config_find_map(reader, root, "secrets", MAX_ENTRIES, &map, &count);
     if (error != AZFN_OK) {
         return error;
     }
@@ -179,7 +181,7 @@ enum azfn_error azfn__config_read_destinations(struct azfn__config *config, stru
 {
     struct azfn__config_node map;
     size_t count;
-    enum azfn_error error = azfn__config_find_map(reader, root, "destinations", &map, &count);
+    enum azfn_error error = azfn__config_find_map(reader, root, "destinations", MAX_ENTRIES, &map, &count);
     if (error != AZFN_OK) {
         return error;
     }

@@ -12,7 +12,8 @@ int azfn__config_order(struct azfn_span a, struct azfn_span b);
 /* A member that is an object of anything, or is not there: then *out_count is 0. */
 AZFN_MUST_USE enum azfn_error azfn__config_find_map(struct azfn__config_reader *reader,
                                                     const struct azfn__config_node *root, const char *key,
-                                                    struct azfn__config_node *out_map, size_t *out_count);
+                                                    size_t max_count, struct azfn__config_node *out_map,
+                                                    size_t *out_count);
 
 AZFN_MUST_USE enum azfn_error azfn__config_read_secrets(struct azfn__config *config,
                                                         struct azfn__config_reader *reader,

@@ -90,7 +90,10 @@ static void pump(struct azfn__request_state *state)
         struct azfn__ask_piece cut = piece;
         cut.bytes.length = length;
         if (!azfn__ask_append_piece(&writer->out, AZFN__FRAME_REQUEST_BODY, &cut)) {
-            break; /* goes on with the next credit */
+            azfn__frame_writer_flush(writer); /* it was full */
+            if (!azfn__ask_append_piece(&writer->out, AZFN__FRAME_REQUEST_BODY, &cut)) {
+                break; /* no memory: the invocation ends by its deadline */
+            }
         }
         azfn__frame_writer_touch(writer);
         sent += length;

@@ -864,7 +864,7 @@ static void a_table_that_is_too_long_is_refused(void **state)
     length += (size_t)snprintf(text + length, sizeof(text) - length, "}}");
     files[1] = (struct azfn__config_file){.path = AZFN__SPAN("azfn.json"), .text = azfn__span(text, length)};
     expect_fault(files, 2, functions, 0,
-                 "azfn.json:1: /secrets: expected an object of at most 4096 entries, found 40001");
+                 "azfn.json:1: /secrets: expected an object of at most 250 entries, found 40001");
 }
 
 int main(void)
