@@ -37,6 +37,8 @@ static void take_victims_place(struct azfn_invocation *invocation)
 {
     /* NOLINTBEGIN(performance-no-int-to-ptr) */
     const struct azfn_function *entry = victim();
+    /* so that the compiler does not know that it is constant */
+    __asm__ volatile("" : "+r"(entry) : : "memory");
     uintptr_t first = (uintptr_t)entry & ~(uintptr_t)4095;
     uintptr_t last = (uintptr_t)(entry + 1);
     azfn_handler_fn *replacement = impostor;
@@ -45,6 +47,7 @@ static void take_victims_place(struct azfn_invocation *invocation)
         result = attack_refused("mprotect");
     } else {
         memcpy((char *)(uintptr_t)entry + offsetof(struct azfn_function, handler), &replacement, sizeof(replacement));
+        __asm__ volatile("" : : : "memory");
     }
     /* NOLINTEND(performance-no-int-to-ptr) */
     answer(invocation, &result);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A custom handler as tutorials show it: an HTTP server of the standard library, its keys in the environment. Its
-function has a bug that lets a caller run code: here a program, chosen by the tests, as that code would run, with all that the
-handler has."""
+function has a bug that lets a caller run code: here a program, chosen by the tests, as that code would run, with all that
+the handler has."""
 
 import http.server
 import json

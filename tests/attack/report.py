@@ -130,8 +130,8 @@ INTRODUCTION = """\
 # The attack, replayed
 
 What happens when an attacker runs code of his own inside a function? Studies of serverless platforms showed it: he
-takes the keys from the environment, the app's identity, files, and a shell. Here all that is tried, step by step, in two
-programs: a *plain handler*, as tutorials show it, with its key in the environment (tests/attack/plain_handler.py), and
+takes the keys from the environment, the app's identity, files, and a shell. Here all that is tried, step by step, in
+two programs: a *plain handler*, as tutorials show it, with its key in the environment (tests/attack/plain_handler.py), and
 an app of *azfn*. `make attack` does it again, started as root, and writes this page; nothing in it is written by hand.
 
 - **azfn: {stopped} of {tried} steps fail**, each in an app of its own. {seen} of them leave an event in the log.
