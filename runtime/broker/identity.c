@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/span.h"
 #include "base/wall_clock.h"
+#include "broker/credential_fetch.h"
 #include "broker/https_exchange.h"
 #include "broker/identity_answer.h"
 
@@ -21,16 +22,13 @@ struct identity {
     const char *fault;            /* NULL: it can be asked */
     struct azfn__buffer endpoint; /* "http://127.0.0.1:42356/msi/token" */
     struct azfn__buffer selector; /* "&client_id=..."; empty for the system-assigned one */
-    struct fetch *fetches;        /* under way */
+    struct azfn__credential_fetch *fetches;        /* under way */
 };
 
 struct fetch {
-    struct fetch *next;
-    struct fetch **from; /* what points to this one */
+    struct azfn__credential_fetch common; /* first: one is the other */
     struct identity *identity;
     struct azfn__https_exchange *exchange;
-    azfn__on_fetched_fn *on_fetched;
-    void *user_data;
 };
 
 static void append_encoded(struct azfn__buffer *out, struct azfn_span text)
@@ -138,24 +136,6 @@ static const char *check_endpoint_header(const struct azfn__secret *header)
     return value.length > 0 ? NULL : "the app has no managed identity: IDENTITY_HEADER is not set";
 }
 
-static void finish(struct fetch *fetch, const struct azfn__fetch_result *result)
-{
-    azfn__on_fetched_fn *on_fetched = fetch->on_fetched;
-    void *user_data = fetch->user_data;
-    *fetch->from = fetch->next;
-    if (fetch->next) {
-        fetch->next->from = fetch->from;
-    }
-    free(fetch);
-    on_fetched(result, user_data);
-}
-
-static void finish_with(struct fetch *fetch, enum azfn_error error, const char *reason)
-{
-    const struct azfn__fetch_result result = {.error = error, .reason = reason};
-    finish(fetch, &result);
-}
-
 static enum azfn_error error_of_status(uint16_t status, const char **out_what)
 {
     if (status >= 500 || status == 404 || status == 408 || status == 410 || status == 429) {
@@ -179,16 +159,16 @@ static void take_token(struct fetch *fetch, struct azfn__https_answer *answer)
     uint64_t now_ms = identity->options.now_ms();
     const char *reason = azfn__identity_answer_read(answer->body, answer->body_length, now_ms, &token);
     if (reason) {
-        finish_with(fetch, AZFN_ERROR_UNAVAILABLE, reason);
+        azfn__credential_fetch_fail(&fetch->common, AZFN_ERROR_UNAVAILABLE, reason);
         return;
     }
     struct azfn__fetch_result result = {.credential = {.expires_at_ms = token.expires_at_ms}, .reason = "fetched"};
     result.credential.value = azfn__secret_new(identity->options.slab, token.token);
     if (!result.credential.value) {
-        finish_with(fetch, AZFN_ERROR_NO_MEMORY, "no locked memory is left for it");
+        azfn__credential_fetch_fail(&fetch->common, AZFN_ERROR_NO_MEMORY, "no locked memory is left for it");
         return;
     }
-    finish(fetch, &result);
+    azfn__credential_fetch_finish(&fetch->common, &result);
 }
 
 static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, const char *reason, void *user_data)
@@ -198,7 +178,7 @@ static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, 
     fetch->exchange = NULL;
     if (error != AZFN_OK) {
         (void)snprintf(text, sizeof(text), "the managed identity endpoint: %s", reason);
-        finish_with(fetch, error, text);
+        azfn__credential_fetch_fail(&fetch->common, error, text);
     } else if (answer->status == 200) {
         take_token(fetch, answer);
     } else {
@@ -208,7 +188,7 @@ static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, 
                        (unsigned)answer->status, what, answer->request_id);
         const struct azfn__fetch_result result = {
             .error = error, .retry_after_ms = answer->retry_after_ms, .reason = text};
-        finish(fetch, &result);
+        azfn__credential_fetch_finish(&fetch->common, &result);
     }
 }
 
@@ -256,20 +236,13 @@ static enum azfn_error fetch_token(struct azfn__credential_source *source, struc
     if (!fetch) {
         return AZFN_ERROR_NO_MEMORY;
     }
-    *fetch = (struct fetch){.next = identity->fetches,
-                            .from = &identity->fetches,
-                            .identity = identity,
-                            .on_fetched = on_fetched,
-                            .user_data = user_data};
+    *fetch = (struct fetch){.common = {.on_fetched = on_fetched, .user_data = user_data}, .identity = identity};
     enum azfn_error error = start(fetch, audience);
     if (error != AZFN_OK) {
         free(fetch);
         return error;
     }
-    if (fetch->next) {
-        fetch->next->from = &fetch->next;
-    }
-    identity->fetches = fetch;
+    azfn__credential_fetch_begin(&fetch->common, &identity->fetches);
     return AZFN_OK;
 }
 
@@ -313,10 +286,11 @@ void azfn__identity_destroy(struct azfn__credential_source *source)
     if (!identity) {
         return;
     }
-    for (struct fetch *fetch = identity->fetches, *next; fetch; fetch = next) {
-        next = fetch->next;
+    for (struct azfn__credential_fetch *each = identity->fetches, *next; each; each = next) {
+        struct fetch *fetch = (struct fetch *)each;
+        next = each->next;
         azfn__https_exchange_cancel(fetch->exchange);
-        finish_with(fetch, AZFN_ERROR_UNAVAILABLE, "the program ends");
+        azfn__credential_fetch_fail(&fetch->common, AZFN_ERROR_UNAVAILABLE, "the program ends");
     }
     azfn__buffer_clean_up(&identity->endpoint);
     azfn__buffer_clean_up(&identity->selector);

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/span.h"
 #include "base/wall_clock.h"
+#include "broker/credential_fetch.h"
 #include "broker/https_exchange.h"
 #include "broker/key_vault_answer.h"
 #include "broker/key_vault_location.h"
@@ -30,38 +31,17 @@ struct key_vault {
     struct azfn__arena arena;
     struct secret *secrets;
     size_t secret_count;
-    struct fetch *fetches; /* under way */
+    struct azfn__credential_fetch *fetches; /* under way */
 };
 
 struct fetch {
-    struct fetch *next;
-    struct fetch **from; /* what points to this one */
+    struct azfn__credential_fetch common; /* first: one is the other */
     struct key_vault *vault;
     struct secret *secret;
     struct azfn__credential_wait *wait;
     struct azfn__https_exchange *exchange;
     bool has_new_token; /* since the first one was not accepted */
-    azfn__on_fetched_fn *on_fetched;
-    void *user_data;
 };
-
-static void finish(struct fetch *fetch, const struct azfn__fetch_result *result)
-{
-    azfn__on_fetched_fn *on_fetched = fetch->on_fetched;
-    void *user_data = fetch->user_data;
-    *fetch->from = fetch->next;
-    if (fetch->next) {
-        fetch->next->from = fetch->from;
-    }
-    free(fetch);
-    on_fetched(result, user_data);
-}
-
-static void finish_with(struct fetch *fetch, enum azfn_error error, const char *reason)
-{
-    const struct azfn__fetch_result result = {.error = error, .reason = reason};
-    finish(fetch, &result);
-}
 
 static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, const char *reason, void *user_data);
 
@@ -93,7 +73,7 @@ static void ask_vault(struct fetch *fetch, const struct azfn__credential *token)
         authorization.has_failed ? AZFN_ERROR_NO_MEMORY : azfn__https_exchange_start(&options, &fetch->exchange);
     azfn__buffer_clean_up(&authorization);
     if (error != AZFN_OK) {
-        finish_with(fetch, error, azfn_error_text(error));
+        azfn__credential_fetch_fail(&fetch->common, error, azfn_error_text(error));
     }
 }
 
@@ -103,7 +83,7 @@ static void fail_without_token(struct fetch *fetch, enum azfn_error error)
     (void)snprintf(text, sizeof(text), "there is no token for %.*s: %s",
                    AZFN_SPAN_ARGS(fetch->secret->location.audience), azfn_error_text(error));
     /* that there is no such identity does not mean that there is no such secret */
-    finish_with(fetch, error == AZFN_ERROR_NOT_FOUND ? AZFN_ERROR_FORBIDDEN : error, text);
+    azfn__credential_fetch_fail(&fetch->common, error == AZFN_ERROR_NOT_FOUND ? AZFN_ERROR_FORBIDDEN : error, text);
 }
 
 static void on_token(enum azfn_error error, const struct azfn__credential *token, void *user_data)
@@ -138,7 +118,8 @@ static void take_secret(struct fetch *fetch, struct azfn__https_answer *answer)
     struct azfn__key_vault_secret secret;
     struct azfn__fetch_result result = {.reason = "fetched"};
     if (!answer->is_json) {
-        finish_with(fetch, AZFN_ERROR_UNAVAILABLE, "Key Vault's answer is not application/json");
+        azfn__credential_fetch_fail(&fetch->common, AZFN_ERROR_UNAVAILABLE,
+                                    "Key Vault's answer is not application/json");
         return;
     }
     result.error = azfn__key_vault_secret_read(answer->body, answer->body_length, fetch->secret->location.version,
@@ -151,7 +132,7 @@ static void take_secret(struct fetch *fetch, struct azfn__https_answer *answer)
         result.reason = result.credential.value ? result.reason : "no locked memory is left for it";
     }
     fetch->secret->throttles = 0;
-    finish(fetch, &result);
+    azfn__credential_fetch_finish(&fetch->common, &result);
 }
 
 /* The token is not accepted: one that was revoked, or a vault that is none of ours. */
@@ -160,16 +141,18 @@ static void take_challenge(struct fetch *fetch, const struct azfn__https_answer 
     struct azfn_span audience = fetch->secret->location.audience;
     switch (azfn__key_vault_challenge_check(answer->challenge, audience)) {
     case AZFN__VAULT_CHALLENGE_OTHER:
-        finish_with(fetch, AZFN_ERROR_FORBIDDEN, "the vault's challenge names another audience");
+        azfn__credential_fetch_fail(&fetch->common, AZFN_ERROR_FORBIDDEN,
+                                    "the vault's challenge names another audience");
         return;
     case AZFN__VAULT_CHALLENGE_UNREADABLE:
-        finish_with(fetch, AZFN_ERROR_FORBIDDEN, "the vault refuses the token, and its challenge can't be read");
+        azfn__credential_fetch_fail(&fetch->common, AZFN_ERROR_FORBIDDEN,
+                                    "the vault refuses the token, and its challenge can't be read");
         return;
     case AZFN__VAULT_CHALLENGE_MATCHES:
         break;
     }
     if (fetch->has_new_token) {
-        finish_with(fetch, AZFN_ERROR_FORBIDDEN, "the vault refuses the identity's tokens");
+        azfn__credential_fetch_fail(&fetch->common, AZFN_ERROR_FORBIDDEN, "the vault refuses the identity's tokens");
         return;
     }
     fetch->has_new_token = true;
@@ -204,7 +187,7 @@ static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, 
     fetch->exchange = NULL;
     if (error != AZFN_OK) {
         (void)snprintf(text, sizeof(text), "Key Vault: %s", reason);
-        finish_with(fetch, error, text);
+        azfn__credential_fetch_fail(&fetch->common, error, text);
         return;
     }
     if (answer->status == 200) {
@@ -222,7 +205,7 @@ static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, 
     const struct azfn__fetch_result result = {.error = error_of_status(answer->status),
                                               .retry_after_ms = retry_after(fetch->secret, answer),
                                               .reason = text};
-    finish(fetch, &result);
+    azfn__credential_fetch_finish(&fetch->common, &result);
 }
 
 static struct secret *find(const struct key_vault *vault, struct azfn_span name)
@@ -247,16 +230,9 @@ static enum azfn_error fetch_secret(struct azfn__credential_source *source, stru
     if (!fetch) {
         return AZFN_ERROR_NO_MEMORY;
     }
-    *fetch = (struct fetch){.next = vault->fetches,
-                            .from = &vault->fetches,
-                            .vault = vault,
-                            .secret = secret,
-                            .on_fetched = on_fetched,
-                            .user_data = user_data};
-    if (fetch->next) {
-        fetch->next->from = &fetch->next;
-    }
-    vault->fetches = fetch;
+    *fetch = (struct fetch){
+        .common = {.on_fetched = on_fetched, .user_data = user_data}, .vault = vault, .secret = secret};
+    azfn__credential_fetch_begin(&fetch->common, &vault->fetches);
     ask(fetch);
     return AZFN_OK;
 }
@@ -297,11 +273,12 @@ void azfn__key_vault_destroy(struct azfn__credential_source *source)
     if (!vault) {
         return;
     }
-    for (struct fetch *fetch = vault->fetches, *next; fetch; fetch = next) {
-        next = fetch->next;
+    for (struct azfn__credential_fetch *each = vault->fetches, *next; each; each = next) {
+        struct fetch *fetch = (struct fetch *)each;
+        next = each->next;
         azfn__https_exchange_cancel(fetch->exchange);
         azfn__credential_cache_cancel(fetch->wait);
-        finish_with(fetch, AZFN_ERROR_UNAVAILABLE, "the program ends");
+        azfn__credential_fetch_fail(&fetch->common, AZFN_ERROR_UNAVAILABLE, "the program ends");
     }
     azfn__arena_clean_up(&vault->arena);
     free(vault->secrets);
