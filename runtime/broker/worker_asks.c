@@ -1,28 +1,12 @@
 #include "broker/worker_asks.h"
 
 #include "base/span.h"
+#include "broker/worker_secrets.h"
 
 #include <stdlib.h>
 
 #define MAX_REQUESTS 4096
-#define MAX_WAITS 65536
 #define MAX_HEADERS 128
-#define FUNCTION_MAX_BYTES 128
-#define INVOCATION_ID_MAX_BYTES 64
-
-/* A secret that is being fetched, or that the worker has yet to make room for. */
-struct wait {
-    struct wait *next;
-    struct wait **from; /* what points to this one */
-    struct azfn__worker_asks *asks;
-    struct azfn__credential_wait *handle; /* NULL: it is due */
-    const struct azfn__config_secret *secret;
-    uint32_t id;
-    char function[FUNCTION_MAX_BYTES];
-    size_t function_length;
-    char invocation_id[INVOCATION_ID_MAX_BYTES];
-    size_t invocation_id_length;
-};
 
 /* A request to a destination. */
 struct request {
@@ -36,9 +20,7 @@ struct request {
 struct azfn__worker_asks {
     struct azfn__services *services;
     struct azfn__frame_writer *writer;
-    struct wait *waits;
-    struct wait *due; /* those that were fetched while the worker did not read */
-    size_t wait_count; /* in both */
+    struct azfn__worker_secrets secrets;
     struct request *requests[MAX_REQUESTS]; /* by the lower half of their ids */
 };
 
@@ -48,32 +30,9 @@ struct azfn__worker_asks *azfn__worker_asks_new(struct azfn__services *services,
     if (asks) {
         asks->services = services;
         asks->writer = writer;
+        azfn__worker_secrets_init(&asks->secrets, services, writer);
     }
     return asks;
-}
-
-static void put(struct wait **list, struct wait *wait)
-{
-    wait->next = *list;
-    wait->from = list;
-    if (wait->next) {
-        wait->next->from = &wait->next;
-    }
-    *list = wait;
-}
-
-static void take_out(struct wait *wait)
-{
-    *wait->from = wait->next;
-    if (wait->next) {
-        wait->next->from = wait->from;
-    }
-}
-
-static void forget(struct wait *wait)
-{
-    wait->asks->wait_count--;
-    free(wait);
 }
 
 static void remove_request(struct request *request)
@@ -82,24 +41,12 @@ static void remove_request(struct request *request)
     free(request);
 }
 
-/* The list itself is of no use any more. */
-static void end_waits(struct wait *first)
-{
-    while (first) {
-        struct wait *next = first->next;
-        azfn__credential_cache_cancel(first->handle);
-        free(first);
-        first = next;
-    }
-}
-
 void azfn__worker_asks_destroy(struct azfn__worker_asks *asks)
 {
     if (!asks) {
         return;
     }
-    end_waits(asks->waits);
-    end_waits(asks->due);
+    azfn__worker_secrets_clean_up(&asks->secrets);
     for (size_t i = 0; i < MAX_REQUESTS; i++) {
         if (asks->requests[i]) {
             azfn__destination_request_cancel(asks->requests[i]->handle);
@@ -107,154 +54,6 @@ void azfn__worker_asks_destroy(struct azfn__worker_asks *asks)
         }
     }
     free(asks);
-}
-
-/* More than it reads must not be put on its way: thousands may wait for one secret, and get it at the same time. */
-static bool is_behind(struct azfn__worker_asks *asks)
-{
-    if (asks->writer->out.length > AZFN__WORKER_ASKS_PENDING_BYTES) {
-        azfn__frame_writer_flush(asks->writer);
-    }
-    return asks->writer->waiting_bytes > AZFN__WORKER_ASKS_PENDING_BYTES;
-}
-
-/* Where the buffer is full it is sent now, and the frame appended again: so that only an end can be lost without memory,
- * with the worker's invocation then ending by its deadline. */
-static void answer_secret(struct azfn__worker_asks *asks, const struct azfn__secret_answer *answer)
-{
-    if (!azfn__ask_append_secret_answer(&asks->writer->out, answer)) {
-        azfn__frame_writer_flush(asks->writer);
-        const struct azfn__secret_answer failure = {.id = answer->id, .error = AZFN_ERROR_NO_MEMORY};
-        if (!azfn__ask_append_secret_answer(&asks->writer->out, answer) &&
-            !azfn__ask_append_secret_answer(&asks->writer->out, &failure)) {
-            return;
-        }
-    }
-    azfn__frame_writer_touch(asks->writer);
-}
-
-static void refuse_secret(struct azfn__worker_asks *asks, uint32_t id, enum azfn_error error)
-{
-    answer_secret(asks, &(struct azfn__secret_answer){.id = id, .error = error});
-}
-
-static void hand_over(struct azfn__worker_asks *asks, uint32_t id, const struct azfn__policy_asker *asker,
-                      const struct azfn__config_secret *secret, const struct azfn__credential *credential)
-{
-    const struct azfn__secret_answer answer = {.id = id,
-                                               .error = AZFN_OK,
-                                               .version = azfn_span_of(credential->version),
-                                               .value = azfn__secret_reveal(credential->value)};
-    azfn__policy_record_read(asks->services->policy, asker, secret, credential->version);
-    answer_secret(asks, &answer);
-}
-
-static void give(struct wait *wait, const struct azfn__credential *credential)
-{
-    const struct azfn__policy_asker asker = {
-        .function = azfn__span(wait->function, wait->function_length),
-        .invocation_id = azfn__span(wait->invocation_id, wait->invocation_id_length)};
-    hand_over(wait->asks, wait->id, &asker, wait->secret, credential);
-    forget(wait);
-}
-
-static void on_credential(enum azfn_error error, const struct azfn__credential *credential, void *user_data)
-{
-    struct wait *wait = user_data;
-    wait->handle = NULL;
-    take_out(wait);
-    if (!credential) {
-        refuse_secret(wait->asks, wait->id, error);
-        forget(wait);
-    } else if (is_behind(wait->asks)) {
-        put(&wait->asks->due, wait);
-    } else {
-        give(wait, credential);
-    }
-}
-
-/* The first of them. What it waited for may have gone meanwhile: then it waits once more. */
-static void serve_due(struct azfn__worker_asks *asks)
-{
-    struct wait *wait = asks->due;
-    struct azfn__credential_cache *secrets = asks->services->secrets;
-    const struct azfn__credential *credential = azfn__credential_cache_peek(secrets, wait->secret->name);
-    asks->due = wait->next;
-    if (asks->due) {
-        asks->due->from = &asks->due;
-    }
-    if (credential) {
-        give(wait, credential);
-        return;
-    }
-    enum azfn_error error =
-        azfn__credential_cache_wait(secrets, wait->secret->name, on_credential, wait, &wait->handle);
-    if (error == AZFN_OK) {
-        put(&asks->waits, wait);
-    } else {
-        refuse_secret(asks, wait->id, error);
-        forget(wait);
-    }
-}
-
-static size_t keep(char *out, size_t capacity, struct azfn_span text)
-{
-    size_t length = text.length < capacity ? text.length : capacity;
-    if (length > 0) {
-        memcpy(out, text.data, length);
-    }
-    return length;
-}
-
-static enum azfn_error await_secret(struct azfn__worker_asks *asks, const struct azfn__secret_ask *ask,
-                                    const struct azfn__config_secret *secret)
-{
-    if (asks->wait_count >= MAX_WAITS) {
-        return AZFN_ERROR_LIMIT;
-    }
-    struct wait *wait = calloc(1, sizeof(*wait));
-    if (!wait) {
-        return AZFN_ERROR_NO_MEMORY;
-    }
-    wait->asks = asks;
-    wait->id = ask->id;
-    wait->secret = secret;
-    wait->function_length = keep(wait->function, sizeof(wait->function), ask->function);
-    wait->invocation_id_length = keep(wait->invocation_id, sizeof(wait->invocation_id), ask->invocation_id);
-    enum azfn_error error =
-        azfn__credential_cache_wait(asks->services->secrets, secret->name, on_credential, wait, &wait->handle);
-    if (error != AZFN_OK) {
-        free(wait);
-        return error;
-    }
-    put(&asks->waits, wait);
-    asks->wait_count++;
-    return AZFN_OK;
-}
-
-static bool take_secret_ask(struct azfn__worker_asks *asks, struct azfn_span payload)
-{
-    struct azfn__secret_ask ask;
-    if (!azfn__ask_decode_secret(payload, &ask)) {
-        return false;
-    }
-    const struct azfn__policy_asker asker = {.function = ask.function, .invocation_id = ask.invocation_id};
-    const struct azfn__config_secret *secret =
-        azfn__policy_find_secret(asks->services->policy, &asker, ask.name);
-    if (!secret) {
-        refuse_secret(asks, ask.id, AZFN_ERROR_FORBIDDEN);
-        return true;
-    }
-    const struct azfn__credential *credential = azfn__credential_cache_peek(asks->services->secrets, secret->name);
-    if (credential) {
-        hand_over(asks, ask.id, &asker, secret, credential);
-        return true;
-    }
-    enum azfn_error error = await_secret(asks, &ask, secret);
-    if (error != AZFN_OK) {
-        refuse_secret(asks, ask.id, error);
-    }
-    return true;
 }
 
 static void send_number(struct azfn__worker_asks *asks, enum azfn__frame_type type, uint32_t id, size_t number)
@@ -291,7 +90,7 @@ static bool on_body(struct azfn_span bytes, void *user_data)
 {
     struct request *request = user_data;
     struct azfn__worker_asks *asks = request->asks;
-    if (bytes.length > request->credit_bytes || is_behind(asks)) {
+    if (bytes.length > request->credit_bytes || azfn__frame_writer_is_behind(asks->writer)) {
         request->is_paused = true;
         return false;
     }
@@ -432,7 +231,7 @@ bool azfn__worker_asks_take(struct azfn__worker_asks *asks, const struct azfn__f
 {
     switch (frame->type) {
     case AZFN__FRAME_SECRET_ASK:
-        return take_secret_ask(asks, frame->payload);
+        return azfn__worker_secrets_take(&asks->secrets, frame->payload);
     case AZFN__FRAME_REQUEST:
         return take_request(asks, frame->payload);
     case AZFN__FRAME_REQUEST_BODY:
@@ -447,9 +246,7 @@ bool azfn__worker_asks_take(struct azfn__worker_asks *asks, const struct azfn__f
 
 void azfn__worker_asks_resume(struct azfn__worker_asks *asks)
 {
-    while (asks->due && !is_behind(asks)) {
-        serve_due(asks);
-    }
+    azfn__worker_secrets_resume(&asks->secrets);
     for (size_t i = 0; i < MAX_REQUESTS; i++) {
         if (asks->requests[i]) {
             resume(asks->requests[i]);

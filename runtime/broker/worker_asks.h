@@ -1,7 +1,7 @@
 /* broker/worker_asks.h
- * What one worker asks the broker for: its frames are decoded, the policy decides, and the answers go back. The worker may
- * be in an attacker's hands: it is answered or refused, and ended where it breaks the protocol. Owned by its
- * worker_process. */
+ * What one worker asks the broker for: its frames are decoded, the policy decides, and the answers go back. The
+ * worker may be in an attacker's hands: it is answered or refused, and ended where it breaks the protocol. Owned
+ * by its worker_process. */
 #ifndef AZFN_BROKER_WORKER_ASKS_H
 #define AZFN_BROKER_WORKER_ASKS_H
 
@@ -12,9 +12,6 @@
 #include <azfn.h>
 
 struct azfn__worker_asks;
-
-/* Beyond this the worker does not keep up with what it asked for: nothing more is put on its way. */
-#define AZFN__WORKER_ASKS_PENDING_BYTES ((size_t)256 << 10)
 
 /* Both must outlive the asks. NULL without memory. */
 struct azfn__worker_asks *azfn__worker_asks_new(struct azfn__services *services, struct azfn__frame_writer *writer);

@@ -175,10 +175,7 @@ static bool take_frame(struct azfn__worker_process *worker, const struct azfn__f
 /* It may ask for more than it reads: then it has to wait. */
 static bool is_behind(struct azfn__worker_process *worker)
 {
-    if (worker->writer.out.length > AZFN__WORKER_ASKS_PENDING_BYTES) {
-        azfn__frame_writer_flush(&worker->writer);
-    }
-    worker->is_behind = !worker->has_ended && worker->writer.waiting_bytes > AZFN__WORKER_ASKS_PENDING_BYTES;
+    worker->is_behind = azfn__frame_writer_is_behind(&worker->writer) && !worker->has_ended;
     return worker->is_behind;
 }
 

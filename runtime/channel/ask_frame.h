@@ -1,8 +1,8 @@
 /* channel/ask_frame.h
- * The payloads of what a worker asks the broker for, secrets and requests to destinations, and of the answers. An id is
- * the worker's, and stands for one ask until its answer is whole or it is cancelled. Pure; spans of what was decoded point
- * into the payload. Appending to a buffer: false, and nothing is there, when it does not fit into a frame. Decoding: false
- * when it is malformed. */
+ * The payloads of what a worker asks the broker for, secrets and requests to destinations, and of the answers. An
+ * id is the worker's, and stands for one ask until its answer is whole or it is cancelled. Pure; spans of what was
+ * decoded point into the payload. Appending to a buffer: false, and nothing is there, when it does not fit into a
+ * frame. Decoding: false when it is malformed. */
 #ifndef AZFN_CHANNEL_ASK_FRAME_H
 #define AZFN_CHANNEL_ASK_FRAME_H
 

@@ -77,7 +77,8 @@ bool azfn__frame_decode_log(struct azfn_span payload, struct azfn__log_frame *ou
     out_log->level = (enum azfn_log_level)payload.data[0];
     struct azfn_span rest = azfn__span_from(payload, 1);
     return azfn__payload_take_text(&rest, &out_log->event) && azfn__payload_take_text(&rest, &out_log->function) &&
-           azfn__payload_take_text(&rest, &out_log->invocation_id) && azfn__payload_take_text(&rest, &out_log->text) && rest.length == 0;
+           azfn__payload_take_text(&rest, &out_log->invocation_id) &&
+           azfn__payload_take_text(&rest, &out_log->text) && rest.length == 0;
 }
 
 void azfn__frame_reader_init(struct azfn__frame_reader *reader)

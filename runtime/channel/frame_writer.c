@@ -98,3 +98,11 @@ void azfn__frame_writer_flush(struct azfn__frame_writer *writer)
     }
     azfn__buffer_reset(&writer->out, OUT_KEPT_BYTES);
 }
+
+bool azfn__frame_writer_is_behind(struct azfn__frame_writer *writer)
+{
+    if (writer->out.length > AZFN__FRAME_WRITER_BEHIND_BYTES) {
+        azfn__frame_writer_flush(writer);
+    }
+    return writer->waiting_bytes > AZFN__FRAME_WRITER_BEHIND_BYTES;
+}

@@ -1,7 +1,7 @@
 /* channel/frame_writer.h
- * Sends frames over one end of the channel. What is made in one turn of the loop goes out with one system call, when the
- * loop is about to wait; what the socket does not take at once waits in copies that are wiped. Owned by whoever owns the
- * stream. */
+ * Sends frames over one end of the channel. What is made in one turn of the loop goes out with one system call,
+ * when the loop is about to wait; what the socket does not take at once waits in copies that are wiped. Owned by
+ * whoever owns the stream. */
 #ifndef AZFN_CHANNEL_FRAME_WRITER_H
 #define AZFN_CHANNEL_FRAME_WRITER_H
 
@@ -20,6 +20,9 @@ struct azfn__frame_writer {
     void *user_data;
 };
 
+/* Beyond this the reader does not keep up: more must not be put on its way. */
+#define AZFN__FRAME_WRITER_BEHIND_BYTES ((size_t)256 << 10)
+
 /* Error: AZFN_ERROR_SYSTEM. */
 AZFN_MUST_USE enum azfn_error azfn__frame_writer_init(struct azfn__frame_writer *writer, uv_loop_t *loop,
                                                       uv_stream_t *stream);
@@ -31,6 +34,8 @@ void azfn__frame_writer_close(struct azfn__frame_writer *writer, uv_close_cb on_
 void azfn__frame_writer_touch(struct azfn__frame_writer *writer);
 /* Sends out now. */
 void azfn__frame_writer_flush(struct azfn__frame_writer *writer);
+/* Sends out if it is much; whether the reader is behind even so. */
+bool azfn__frame_writer_is_behind(struct azfn__frame_writer *writer);
 /* All that has not been sent. */
 static inline size_t azfn__frame_writer_pending_bytes(const struct azfn__frame_writer *writer)
 {

@@ -126,7 +126,7 @@ static void give_large_value(struct fixture *fixture)
 
 static void require_little_on_its_way(const struct channel *channel)
 {
-    assert_true(azfn__frame_writer_pending_bytes(&channel->writer) < 3 * AZFN__WORKER_ASKS_PENDING_BYTES);
+    assert_true(azfn__frame_writer_pending_bytes(&channel->writer) < 3 * AZFN__FRAME_WRITER_BEHIND_BYTES);
 }
 
 static void many_that_waited_for_a_large_secret_get_it_as_the_worker_reads(void **state)
