@@ -10,6 +10,7 @@ import resource
 import secrets
 import signal
 import socket
+import stat
 import subprocess
 import threading
 import time
@@ -75,15 +76,16 @@ def keep_cores_unlimited():
 
 
 def new_files(since):
-    """Those in places for everybody that were changed since then."""
+    """Those in places for everybody that were changed since then. What others have mounted there is none of ours."""
     for top in TEMPORARY:
-        for folder, _, names in os.walk(top):
+        for folder, folders, names in os.walk(top):
+            folders[:] = [name for name in folders if not os.path.ismount(os.path.join(folder, name))]
             for name in names:
                 path = pathlib.Path(folder, name)
                 try:
                     status = path.lstat()
                     is_new = max(status.st_mtime, status.st_ctime) >= since
-                    if path.is_file() and not path.is_symlink() and is_new and status.st_size < LARGEST_FILE:
+                    if stat.S_ISREG(status.st_mode) and is_new and status.st_size < LARGEST_FILE:
                         yield path, path.read_bytes()
                 except OSError:
                     continue
