@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -136,7 +137,8 @@ static void a_reader_that_is_gone_is_a_failure(void **state)
 static void it_can_be_closed_while_something_waits(void **state)
 {
     (void)state;
-    azfn__buffer_reserve(&world.writer.out, (size_t)4 << 20);
+    assert_true(azfn__buffer_reserve(&world.writer.out, (size_t)4 << 20));
+    memset(world.writer.out.data, 'x', (size_t)4 << 20);
     world.writer.out.length = (size_t)4 << 20;
     azfn__frame_writer_flush(&world.writer);
     assert_true(world.writer.waiting_bytes > 0);
