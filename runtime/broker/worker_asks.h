@@ -7,7 +7,7 @@
 
 #include "broker/services.h"
 #include "channel/ask_frame.h"
-#include "channel/frame_writer.h"
+#include "worker/frame_writer.h"
 
 #include <azfn.h>
 

@@ -8,8 +8,8 @@
 #include "broker/log_sink.h"
 #include "broker/worker_asks.h"
 #include "channel/frame.h"
-#include "channel/frame_writer.h"
 #include "worker/flight_record.h"
+#include "worker/frame_writer.h"
 
 #include <azfn.h>
 #include <uv.h>

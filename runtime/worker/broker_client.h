@@ -4,7 +4,7 @@
 #define AZFN_WORKER_BROKER_CLIENT_H
 
 #include "channel/frame.h"
-#include "channel/frame_writer.h"
+#include "worker/frame_writer.h"
 
 #include <azfn.h>
 #include <uv.h>

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/span.h"
-#include "channel/frame_writer.h"
+#include "worker/frame_writer.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
-/* channel/frame_writer.h
+/* worker/frame_writer.h
  * Sends frames over one end of the channel. What is made in one turn of the loop goes out with one system call,
  * when the loop is about to wait; what the socket does not take at once waits in copies that are wiped. Owned by
  * whoever owns the stream. */
-#ifndef AZFN_CHANNEL_FRAME_WRITER_H
-#define AZFN_CHANNEL_FRAME_WRITER_H
+#ifndef AZFN_WORKER_FRAME_WRITER_H
+#define AZFN_WORKER_FRAME_WRITER_H
 
 #include "base/buffer.h"
 

@@ -1,4 +1,4 @@
-#include "channel/frame_writer.h"
+#include "worker/frame_writer.h"
 
 #include <sodium.h>
 #include <stdlib.h>
