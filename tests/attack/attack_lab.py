@@ -31,7 +31,7 @@ from azfn_local.wire import WireError, read_response  # noqa: E402
 from trusting_broker import TrustingBroker  # noqa: E402
 
 APP = pathlib.Path(os.environ.get("AZFN_ATTACK_APP", probe.DEFAULT_APP.parent / "attack_app"))
-BARE = APP / "attack_bare"
+BARE = (APP / "attack_bare").resolve()  # the plain handler runs it from another folder
 EXECUTED = "attack-executed"
 MASK = 0x5A
 # where the C library blocks all signals before it makes the call: then the kernel ends the worker without its handler
