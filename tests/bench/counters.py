@@ -39,7 +39,7 @@ def _count_instructions(command, cwd, work, count, env):
         pathlib.Path(folder).chmod(0o777)  # the worker is another user
         # root's broker would become another user, who can't write what was counted into the file that root has made
         user = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
-        wrap = ["valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
+        wrap = ["valgrind", "-q", "--tool=callgrind", "--trace-children=yes", "--vgdb=no",
                 f"--callgrind-out-file={folder}/callgrind.out.%p"]
         with servers.Server(command, cwd, wrap=wrap, env=env, **user) as server:
             load.send_in_turn(server.port, work, count)
