@@ -58,13 +58,8 @@ void azfn__worker_asks_destroy(struct azfn__worker_asks *asks)
 
 static void send_number(struct azfn__worker_asks *asks, enum azfn__frame_type type, uint32_t id, size_t number)
 {
-    if (!azfn__ask_append_number(&asks->writer->out, type, id, (uint32_t)number)) {
-        azfn__frame_writer_flush(asks->writer);
-        if (!azfn__ask_append_number(&asks->writer->out, type, id, (uint32_t)number)) {
-            return; /* no memory: the invocation ends by its deadline */
-        }
-    }
-    azfn__frame_writer_touch(asks->writer);
+    bool is_sent = azfn__ask_append_number(azfn__frame_writer_out(asks->writer), type, id, (uint32_t)number);
+    (void)is_sent; /* only without memory not: the invocation ends by its deadline */
 }
 
 static void on_head(uint16_t status, const struct azfn__https_header *headers, size_t header_count, void *user_data)
@@ -72,12 +67,12 @@ static void on_head(uint16_t status, const struct azfn__https_header *headers, s
     struct request *request = user_data;
     struct azfn__worker_asks *asks = request->asks;
     const struct azfn__response_head head = {.id = request->id, .status = status, .headers.count = header_count};
-    size_t begin = azfn__ask_begin_response(&asks->writer->out, &head);
+    struct azfn__buffer *out = azfn__frame_writer_out(asks->writer);
+    size_t begin = azfn__ask_begin_response(out, &head);
     for (size_t i = 0; i < header_count; i++) {
-        azfn__ask_append_header(&asks->writer->out, headers[i].name, headers[i].value);
+        azfn__ask_append_header(out, headers[i].name, headers[i].value);
     }
-    if (azfn__frame_end(&asks->writer->out, begin)) {
-        azfn__frame_writer_touch(asks->writer);
+    if (azfn__frame_end(out, begin)) {
         return;
     }
     struct azfn__destination_request *handle = request->handle;
@@ -97,14 +92,13 @@ static bool on_body(struct azfn_span bytes, void *user_data)
     while (bytes.length > 0) {
         size_t length = bytes.length < AZFN__ASK_PIECE_BYTES ? bytes.length : AZFN__ASK_PIECE_BYTES;
         const struct azfn__ask_piece piece = {.id = request->id, .bytes = azfn__span(bytes.data, length)};
-        if (!azfn__ask_append_piece(&asks->writer->out, AZFN__FRAME_RESPONSE_BODY, &piece)) {
+        if (!azfn__ask_append_piece(azfn__frame_writer_out(asks->writer), AZFN__FRAME_RESPONSE_BODY, &piece)) {
             request->is_paused = true;
-            return false; /* only before the first piece: the buffer has room for many */
+            return false; /* no memory */
         }
         request->credit_bytes -= length;
         bytes = azfn__span_from(bytes, length);
     }
-    azfn__frame_writer_touch(asks->writer);
     return true;
 }
 

@@ -367,7 +367,7 @@ cleanup:;
 void azfn__worker_process_send(struct azfn__worker_process *worker, enum azfn__frame_type type)
 {
     if (!uv_is_closing((uv_handle_t *)&worker->channel)) {
-        azfn__frame_append(&worker->writer.out, type, azfn__span("", 0));
+        azfn__frame_append(azfn__frame_writer_out(&worker->writer), type, azfn__span("", 0));
         azfn__frame_writer_flush(&worker->writer);
     }
 }

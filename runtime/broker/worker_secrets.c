@@ -70,19 +70,14 @@ void azfn__worker_secrets_clean_up(struct azfn__worker_secrets *secrets)
     *secrets = (struct azfn__worker_secrets){0};
 }
 
-/* Where the buffer is full it is sent now, and the frame appended again: so that only an end can be lost without
- * memory, with the worker's invocation then ending by its deadline. */
+/* Without memory the worker gets an error at least; if not even that, its invocation ends by its deadline. */
 static void answer_secret(struct azfn__worker_secrets *secrets, const struct azfn__secret_answer *answer)
 {
-    if (!azfn__ask_append_secret_answer(&secrets->writer->out, answer)) {
-        azfn__frame_writer_flush(secrets->writer);
-        const struct azfn__secret_answer failure = {.id = answer->id, .error = AZFN_ERROR_NO_MEMORY};
-        if (!azfn__ask_append_secret_answer(&secrets->writer->out, answer) &&
-            !azfn__ask_append_secret_answer(&secrets->writer->out, &failure)) {
-            return;
-        }
-    }
-    azfn__frame_writer_touch(secrets->writer);
+    struct azfn__buffer *out = azfn__frame_writer_out(secrets->writer);
+    const struct azfn__secret_answer failure = {.id = answer->id, .error = AZFN_ERROR_NO_MEMORY};
+    bool is_answered =
+        azfn__ask_append_secret_answer(out, answer) || azfn__ask_append_secret_answer(out, &failure);
+    (void)is_answered;
 }
 
 static void refuse_secret(struct azfn__worker_secrets *secrets, uint32_t id, enum azfn_error error)

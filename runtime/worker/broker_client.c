@@ -72,14 +72,14 @@ bool azfn__broker_client_has_room(const struct azfn__broker_client *client)
 
 void azfn__broker_client_send(struct azfn__broker_client *client, enum azfn__frame_type type, struct azfn_span payload)
 {
-    azfn__frame_append(&client->writer.out, type, payload);
+    azfn__frame_append(azfn__frame_writer_out(&client->writer), type, payload);
     flush(client);
 }
 
 /* At once: it may be the last thing that this process does. */
 static void send_log(struct azfn__broker_client *client, const struct azfn__log_frame *log)
 {
-    azfn__frame_append_log(&client->writer.out, log);
+    azfn__frame_append_log(azfn__frame_writer_out(&client->writer), log);
     flush(client);
 }
 

@@ -30,7 +30,7 @@ AZFN_MUST_USE enum azfn_error azfn__broker_client_start(struct azfn__broker_clie
                                                         const struct azfn__broker_client_callbacks *callbacks);
 
 void azfn__broker_client_send(struct azfn__broker_client *client, enum azfn__frame_type type, struct azfn_span payload);
-/* For frames that are made in writer.out: false where the broker is so far behind that nothing more may be added. */
+/* For asks: false where the broker is so far behind that nothing more may be added. */
 bool azfn__broker_client_has_room(const struct azfn__broker_client *client);
 /* Lines are dropped, and counted, while the broker is far behind. */
 void azfn__broker_client_log(struct azfn__broker_client *client, const struct azfn__log_frame *log);

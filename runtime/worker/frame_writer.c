@@ -1,5 +1,7 @@
 #include "worker/frame_writer.h"
 
+#include "channel/frame.h"
+
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,11 +41,15 @@ void azfn__frame_writer_close(struct azfn__frame_writer *writer, uv_close_cb on_
     uv_close((uv_handle_t *)&writer->prepare, on_closed);
 }
 
-void azfn__frame_writer_touch(struct azfn__frame_writer *writer)
+struct azfn__buffer *azfn__frame_writer_out(struct azfn__frame_writer *writer)
 {
+    if (writer->out.length > OUT_MAX_BYTES - AZFN__FRAME_HEADER_BYTES - AZFN__FRAME_MAX_PAYLOAD_BYTES) {
+        azfn__frame_writer_flush(writer);
+    }
     if (!uv_is_active((const uv_handle_t *)&writer->prepare)) {
         uv_prepare_start(&writer->prepare, on_prepare);
     }
+    return &writer->out;
 }
 
 static void on_written(uv_write_t *request, int status)

@@ -13,7 +13,7 @@
 struct azfn__frame_writer {
     uv_stream_t *stream;
     uv_prepare_t prepare;     /* runs while out is not empty */
-    struct azfn__buffer out;  /* append frames here, then call touch or flush */
+    struct azfn__buffer out;  /* what is to be sent next: azfn__frame_writer_out() */
     size_t waiting_bytes;     /* in copies: what the socket has not taken yet */
     bool has_failed;          /* part of a frame may be out: nothing that follows could be read */
     void (*on_sent)(void *user_data); /* Optional. What was waiting has been sent, all of it; or has_failed. */
@@ -30,8 +30,8 @@ AZFN_MUST_USE enum azfn_error azfn__frame_writer_init(struct azfn__frame_writer 
  * on_closed. */
 void azfn__frame_writer_close(struct azfn__frame_writer *writer, uv_close_cb on_closed);
 
-/* Something was appended to out: it is sent in this turn. */
-void azfn__frame_writer_touch(struct azfn__frame_writer *writer);
+/* Where to append the next frame, which is sent in this turn. It has room for one; what was full is sent now. */
+struct azfn__buffer *azfn__frame_writer_out(struct azfn__frame_writer *writer);
 /* Sends out now. */
 void azfn__frame_writer_flush(struct azfn__frame_writer *writer);
 /* Sends out if it is much; whether the reader is behind even so. */

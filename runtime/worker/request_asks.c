@@ -65,10 +65,8 @@ static struct azfn__frame_writer *writer_of(const struct azfn__request_state *st
 
 static void send_number(const struct azfn__request_state *state, enum azfn__frame_type type, size_t number)
 {
-    struct azfn__frame_writer *writer = writer_of(state);
-    bool has_room = azfn__ask_append_number(&writer->out, type, state->id, (uint32_t)number);
-    (void)has_room; /* it is a small one, and out was not full for the request */
-    azfn__frame_writer_touch(writer);
+    bool is_sent = azfn__ask_append_number(azfn__frame_writer_out(writer_of(state)), type, state->id, (uint32_t)number);
+    (void)is_sent; /* only without memory not: the invocation ends by its deadline */
 }
 
 /* Sends as much of the body as there is credit for. */
@@ -89,13 +87,9 @@ static void pump(struct azfn__request_state *state)
                                               .bytes = azfn__span_from(azfn__buffer_span(&state->upload), sent)};
         struct azfn__ask_piece cut = piece;
         cut.bytes.length = length;
-        if (!azfn__ask_append_piece(&writer->out, AZFN__FRAME_REQUEST_BODY, &cut)) {
-            azfn__frame_writer_flush(writer); /* it was full */
-            if (!azfn__ask_append_piece(&writer->out, AZFN__FRAME_REQUEST_BODY, &cut)) {
-                break; /* no memory: the invocation ends by its deadline */
-            }
+        if (!azfn__ask_append_piece(azfn__frame_writer_out(writer), AZFN__FRAME_REQUEST_BODY, &cut)) {
+            break; /* no memory: the invocation ends by its deadline */
         }
-        azfn__frame_writer_touch(writer);
         sent += length;
         state->credit_bytes -= length;
         state->is_upload_sent = is_last;
@@ -126,7 +120,7 @@ static enum azfn_error send_head(struct azfn__request_state *state, const char *
         .method = azfn_span_of(options->method),
         .path = options->path,
         .headers.count = options->header_count};
-    struct azfn__buffer *out = &asks->broker->writer.out;
+    struct azfn__buffer *out = azfn__frame_writer_out(&asks->broker->writer);
     size_t begin = azfn__ask_begin_request(out, &ask);
     for (size_t i = 0; i < options->header_count; i++) {
         azfn__ask_append_header(out, azfn_span_of(options->headers[i].name), options->headers[i].value);
@@ -135,7 +129,6 @@ static enum azfn_error send_head(struct azfn__request_state *state, const char *
         azfn__ask_table_remove(&asks->requests, state->id);
         return AZFN_ERROR_LIMIT;
     }
-    azfn__frame_writer_touch(&asks->broker->writer);
     return AZFN_OK;
 }
 

@@ -46,11 +46,10 @@ static enum azfn_error ask_broker(struct azfn__asks *asks, struct azfn__secret_a
                                          .function = state->invocation->function->config->name,
                                          .invocation_id = state->invocation->id,
                                          .name = name};
-    if (!azfn__ask_append_secret(&asks->broker->writer.out, &ask)) {
+    if (!azfn__ask_append_secret(azfn__frame_writer_out(&asks->broker->writer), &ask)) {
         azfn__ask_table_remove(&asks->secrets, state->id);
         return AZFN_ERROR_LIMIT;
     }
-    azfn__frame_writer_touch(&asks->broker->writer);
     return AZFN_OK;
 }
 

@@ -62,8 +62,7 @@ static int clean_up(void **state)
 
 static void append(const char *text)
 {
-    azfn__buffer_append_text(&world.writer.out, text);
-    azfn__frame_writer_touch(&world.writer);
+    azfn__buffer_append_text(azfn__frame_writer_out(&world.writer), text);
 }
 
 static void what_one_turn_makes_goes_out_at_its_end_together(void **state)
