@@ -1,5 +1,5 @@
 # Thin aliases; the work is CMake's, with the presets of CMakePresets.json.
-.PHONY: build app run demo test attack bench lint fuzz clean setup
+.PHONY: build app run demo test events attack bench lint fuzz clean setup
 
 PRESET ?= release
 TIME ?= 30
@@ -21,6 +21,13 @@ demo: app
 
 test: build
 	ctest --preset $(PRESET) -j 2
+
+# docs/security-events.md from the catalogue in runtime/base/security_event.h, the workbook from its queries
+events: setup
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target security_events_files
+	cp build/$(PRESET)/security-events.md docs/security-events.md
+	python3 -B tools/workbook.py
 
 # an exploited function, step by step, in azfn and in a plain handler; writes docs/attack.md
 attack: setup

@@ -1,9 +1,9 @@
 #!/bin/sh
-# The static checks: clang-tidy and cppcheck over the runtime and the functions, and rules of our own.
+# The static checks: clang-tidy and cppcheck over the runtime, the functions and the tools, and rules of our own.
 # lint.sh BUILD_DIR: a build configured for clang, for its compile_commands.json.
 set -eu
 build=$1
-sources=$(find runtime handlers -name '*.c')
+sources=$(find runtime handlers tools -name '*.c')
 
 # functions that have a safer sibling
 banned='\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|gets|alloca|strncpy)[[:space:]]*\('
@@ -39,7 +39,7 @@ fi
 # shellcheck disable=SC2086
 printf '%s\n' $sources | xargs -P 2 -n 8 clang-tidy --quiet -p "$build" 2>/dev/null
 cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-    --suppress=missingIncludeSystem -I runtime -I runtime/include -D_GNU_SOURCE runtime handlers
+    --suppress=missingIncludeSystem -I runtime -I runtime/include -D_GNU_SOURCE runtime handlers tools/security-events
 for script in tools/setup.sh tools/lint.sh tools/fuzz.sh; do
     sh -n "$script"
 done

@@ -10,7 +10,7 @@ mkdir -p "$copy/build"
 mkdir -p "$copy/runtime/config"
 cp -r tests tools "$copy"
 cp runtime/config/azfn.schema.json "$copy/runtime/config"
-cp -r "$build/app" "$build/probe_app" "$build/attack_app" "$build/tests" "$copy/build"
+cp -r "$build/app" "$build/probe_app" "$build/attack_app" "$build/tests" "$build/security_events.json" "$copy/build"
 chown -R $user:$user "$copy"
 chmod 0755 "$copy"
 export AZFN_DEFAULT_APP="$copy/build/app" AZFN_PROBE_APP="$copy/build/probe_app" \

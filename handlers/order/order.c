@@ -39,6 +39,7 @@ void order(struct azfn_invocation *invocation, void *user_data)
                                                  .body = message};
     if (!azfn_span_is_present(azfn_json_string(invocation, azfn_json_member(message, "id"))) ||
         azfn_json_int64(azfn_json_member(message, "quantity"), &quantity) != AZFN_OK) {
+        azfn_security_event(invocation, AZFN_EVENT_INVALID_INPUT, "the message is no order");
         azfn_fail(invocation, "the message is no order");
     } else if (azfn_request(invocation, "partner", &options, on_ordered, NULL, NULL) != AZFN_OK) {
         azfn_fail(invocation, "the order can't be sent to the partner");

@@ -6,12 +6,18 @@
 
 #define MAX_QUANTITY 1000
 
-static void refuse(struct azfn_invocation *invocation, int status, const char *problem)
+static void reply_with_error(struct azfn_invocation *invocation, int status, const char *problem)
 {
     struct azfn_span quoted = azfn_json_quote(invocation, azfn_span_of(problem));
-    azfn_log(invocation, AZFN_LOG_WARNING, "order refused: %s", problem);
     azfn_http_reply(invocation, status, "application/json",
                     azfn_format(invocation, "{\"error\":%.*s}\n", AZFN_SPAN_ARGS(quoted)));
+}
+
+/* For what the partner has done wrong. */
+static void refuse(struct azfn_invocation *invocation, int status, enum azfn_security_event event, const char *problem)
+{
+    azfn_security_event(invocation, event, "order refused: %s", problem);
+    reply_with_error(invocation, status, problem);
 }
 
 static void on_queued(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_request *request,
@@ -21,7 +27,7 @@ static void on_queued(struct azfn_invocation *invocation, enum azfn_error error,
     if (error != AZFN_OK || azfn_response_status(invocation, request) != 201) {
         azfn_log(invocation, AZFN_LOG_ERROR, "the queue did not take an order: %s, status %d", azfn_error_text(error),
                  azfn_response_status(invocation, request));
-        refuse(invocation, 503, "try again later");
+        reply_with_error(invocation, 503, "try again later");
         return;
     }
     struct azfn_span quoted = azfn_json_quote(invocation, *id);
@@ -50,19 +56,19 @@ static void take_order(struct azfn_invocation *invocation)
 {
     int64_t quantity = 0;
     struct azfn_span *id = azfn_alloc(invocation, sizeof(*id));
-    struct azfn_span body = azfn_json_checked(azfn_http_body(invocation));
+    struct azfn_span body = azfn_http_body_json(invocation);
     if (!id) {
         azfn_fail(invocation, "out of memory");
         return;
     }
     *id = azfn_json_string(invocation, azfn_json_member(body, "id"));
     if (!azfn_span_is_present(body)) {
-        refuse(invocation, 400, "the body is not JSON");
+        reply_with_error(invocation, 400, "the body is not JSON"); /* the log was told */
     } else if (id->length == 0 || id->length > 64) {
-        refuse(invocation, 400, "id must be a string of 1 to 64 bytes");
+        refuse(invocation, 400, AZFN_EVENT_INVALID_INPUT, "id must be a string of 1 to 64 bytes");
     } else if (azfn_json_int64(azfn_json_member(body, "quantity"), &quantity) != AZFN_OK || quantity < 1 ||
                quantity > MAX_QUANTITY) {
-        refuse(invocation, 400, "quantity must be an integer from 1 to 1000");
+        refuse(invocation, 400, AZFN_EVENT_INVALID_INPUT, "quantity must be an integer from 1 to 1000");
     } else {
         enqueue(invocation, body, id);
     }
@@ -86,7 +92,7 @@ static void on_key(struct azfn_invocation *invocation, enum azfn_error error, co
     (void)user_data;
     if (error != AZFN_OK) {
         azfn_log(invocation, AZFN_LOG_ERROR, "no key to check signatures with: %s", azfn_error_text(error));
-        refuse(invocation, 503, "try again later");
+        reply_with_error(invocation, 503, "try again later");
         return;
     }
     bool is_genuine =
@@ -95,7 +101,7 @@ static void on_key(struct azfn_invocation *invocation, enum azfn_error error, co
     if (is_genuine) {
         take_order(invocation);
     } else {
-        refuse(invocation, 401, "the signature is not that of the body");
+        refuse(invocation, 401, AZFN_EVENT_BAD_SIGNATURE, "the signature is not that of the body");
     }
 }
 
@@ -103,7 +109,7 @@ void webhook(struct azfn_invocation *invocation, void *user_data)
 {
     (void)user_data;
     if (!azfn_http_body_is_exact(invocation)) {
-        refuse(invocation, 500, "the host does not forward bodies as they are: see enableForwardingHttpRequest");
+        azfn_fail(invocation, "the host does not forward bodies as they are: see enableForwardingHttpRequest");
     } else if (azfn_secret_get(invocation, "webhook-key", on_key, NULL) != AZFN_OK) {
         azfn_fail(invocation, "the key can't be asked for");
     }

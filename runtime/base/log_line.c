@@ -1,13 +1,18 @@
 #include "base/log_line.h"
 
-#include "base/json_scan.h"
+#include "base/bytes.h"
 #include "base/span.h"
 
-#include <stdio.h>
-#include <time.h>
+#define MS_PER_DAY (INT64_C(24) * 60 * 60 * 1000)
+/* The last one whose year has four digits. */
+#define TIME_MAX_MS INT64_C(253402300799999)
 
-#define DESCRIPTION_MAX_BYTES ((size_t)6 << 10)
-#define FIELD_MAX_BYTES ((size_t)256)
+/* Of a field between its quotes, with the mark where it is cut. No event has so many fields that less than half of
+ * the line is left for the description. */
+#define TEXT_MAX_BYTES ((size_t)256)
+#define LIST_MAX_BYTES ((size_t)1 << 10)
+
+static const char cut_mark[] = "[cut]";
 
 static const char *const level_names[] = {"INFO", "WARN", "ERROR"};
 static const char *const origin_names[] = {"broker", "worker", "worker-stdout", "worker-stderr"};
@@ -15,97 +20,193 @@ static const char *const origin_names[] = {"broker", "worker", "worker-stdout", 
 /* Whether the byte at index is the letter a of a "warn", in any case. */
 static bool is_in_warn(struct azfn_span text, size_t index)
 {
-    return index > 0 && index + 3 <= text.length &&
+    return (text.data[index] | 0x20) == 'a' && index > 0 && index + 3 <= text.length &&
            azfn__span_equal_ignore_case(azfn__span(text.data + index - 1, 4), AZFN__SPAN("warn"));
 }
 
-/* How far text may be taken so that its JSON form stays within max_bytes (one byte gives at most six). */
-static size_t fitting_length(struct azfn_span text, size_t max_bytes)
+/* Of a UTF-8 sequence; those of four bytes are all alike here. */
+static uint32_t code_point(const unsigned char *p, size_t length)
 {
-    size_t cost = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c < 0x20 || c == 0x7f || is_in_warn(text, i)) {
-            cost += 6;
-        } else {
-            cost += c == '"' || c == '\\' ? 2 : c >= 0x80 ? 3 : 1;
-        }
-        if (cost > max_bytes) {
-            /* not in the middle of a character, whose first byte is at most three back */
-            for (int back = 0; back < 3 && i > 0 && ((unsigned char)text.data[i] & 0xc0) == 0x80; back++) {
-                i--;
-            }
-            return i;
-        }
-    }
-    return text.length;
-}
-
-/* Rewrites every "warn" after offset, in any case, with its letter a escaped. */
-static void hide_warn(struct azfn__buffer *line, size_t offset)
-{
-    static const char escaped[] = "\\u0061";
-    for (size_t i = offset + 1; i + 3 <= line->length; i++) {
-        if (!is_in_warn(azfn__buffer_span(line), i)) {
-            continue;
-        }
-        size_t more = sizeof(escaped) - 2;
-        char letter = line->data[i];
-        if (!azfn__buffer_reserve(line, more)) {
-            return;
-        }
-        memmove(line->data + i + more, line->data + i, line->length - i);
-        memcpy(line->data + i, escaped, sizeof(escaped) - 1);
-        if (letter == 'A') {
-            line->data[i + 4] = '4'; /* U+0041 */
-        }
-        line->length += more;
+    switch (length) {
+    case 1:
+        return p[0];
+    case 2:
+        return (p[0] & 0x1fU) << 6 | (p[1] & 0x3fU);
+    case 3:
+        return (p[0] & 0x0fU) << 12 | (p[1] & 0x3fU) << 6 | (p[2] & 0x3fU);
+    default:
+        return 0x10000;
     }
 }
 
-static void append_field(struct azfn__buffer *line, const char *name, struct azfn_span value, size_t max_bytes)
+/* What ends a line for some reader, speaks to a terminal, or lets it show letters in another order. */
+static bool is_control(uint32_t c)
 {
-    const struct azfn_span mark = AZFN__SPAN("[cut]");
-    if (!azfn_span_is_present(value) || (value.length == 0 && max_bytes == FIELD_MAX_BYTES)) {
-        return;
+    return c < ' ' || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+static size_t write_escape(char form[6], uint32_t c)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char letters[] = {['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    form[0] = '\\';
+    if (c < sizeof(letters) && letters[c]) {
+        form[1] = letters[c];
+        return 2;
     }
+    form[1] = 'u';
+    for (unsigned i = 0; i < 4; i++) {
+        form[2 + i] = hex[c >> (12 - 4 * i) & 15];
+    }
+    return 6;
+}
+
+/* How the character at index stands in JSON; *out_length is that form's. Returns how many bytes of text it is. */
+static size_t write_character(char form[6], struct azfn_span text, size_t index, bool hides_warn, size_t *out_length)
+{
+    const unsigned char *p = (const unsigned char *)text.data + index;
+    size_t length = azfn__utf8_length(p, text.length - index);
+    if (length == 0) {
+        memcpy(form, "\xef\xbf\xbd", 3);
+        *out_length = 3;
+        return 1;
+    }
+    uint32_t c = code_point(p, length);
+    if (c == '"' || c == '\\' || is_control(c) || (hides_warn && is_in_warn(text, index))) {
+        *out_length = write_escape(form, c);
+    } else {
+        memcpy(form, p, length);
+        *out_length = length;
+    }
+    return length;
+}
+
+/* The text with its quotes, between which are at most max_bytes. */
+static void append_text(struct azfn__buffer *line, struct azfn_span text, size_t max_bytes, bool hides_warn)
+{
+    azfn__buffer_append_char(line, '"');
+    size_t start = line->length;
+    size_t cut = start; /* the last place from where the mark fits */
+    for (size_t i = 0; i < text.length;) {
+        char form[6];
+        size_t length;
+        i += write_character(form, text, i, hides_warn, &length);
+        if (line->length + length > start + max_bytes) {
+            line->length = cut;
+            azfn__buffer_append_text(line, cut_mark);
+            break;
+        }
+        azfn__buffer_append(line, form, length);
+        if (line->length + sizeof(cut_mark) - 1 <= start + max_bytes) {
+            cut = line->length;
+        }
+    }
+    azfn__buffer_append_char(line, '"');
+}
+
+static void append_name(struct azfn__buffer *line, const char *name)
+{
     azfn__buffer_append_text(line, ",\"");
     azfn__buffer_append_text(line, name);
     azfn__buffer_append_text(line, "\":");
-    size_t length = fitting_length(value, max_bytes);
-    azfn__json_append_string(line, azfn__span(value.data, length));
-    if (length < value.length && line->length > 0) {
-        line->length--; /* the closing quote */
-        azfn__buffer_append_span(line, mark);
-        azfn__buffer_append_char(line, '"');
+}
+
+static void append_number(struct azfn__buffer *line, int64_t value)
+{
+    if (value < 0) {
+        azfn__buffer_append_char(line, '-');
+    }
+    azfn__buffer_append_uint(line, value < 0 ? UINT64_C(0) - (uint64_t)value : (uint64_t)value);
+}
+
+static void append_digits(struct azfn__buffer *line, int64_t value, size_t count, const char *behind)
+{
+    char digits[4];
+    for (size_t i = count; i > 0; i--) {
+        digits[i - 1] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    azfn__buffer_append(line, digits, count);
+    azfn__buffer_append_text(line, behind);
+}
+
+/* Not with gmtime_r, which takes a lock: a handler of signals writes lines as well. */
+static void append_time(struct azfn__buffer *line, int64_t time_ms)
+{
+    time_ms = time_ms < 0 ? 0 : time_ms > TIME_MAX_MS ? TIME_MAX_MS : time_ms;
+    int64_t ms = time_ms % MS_PER_DAY;
+    /* in years that begin in March, since the 1st of March of the year 0: leap days come last */
+    int64_t days = time_ms / MS_PER_DAY + 719468;
+    int64_t era = days / 146097;
+    days %= 146097;
+    int64_t year = (days - days / 1460 + days / 36524 - days / 146096) / 365;
+    days -= 365 * year + year / 4 - year / 100;
+    int64_t month = (5 * days + 2) / 153;
+    azfn__buffer_append_char(line, '"');
+    append_digits(line, era * 400 + year + (month >= 10 ? 1 : 0), 4, "-");
+    append_digits(line, month < 10 ? month + 3 : month - 9, 2, "-");
+    append_digits(line, days - (153 * month + 2) / 5 + 1, 2, "T");
+    append_digits(line, ms / 3600000, 2, ":");
+    append_digits(line, ms / 60000 % 60, 2, ":");
+    append_digits(line, ms / 1000 % 60, 2, ".");
+    append_digits(line, ms % 1000, 3, "+00:00\"");
+}
+
+static void append_fields(struct azfn__buffer *line, const struct azfn__log_entry *entry, bool hides_warn)
+{
+    struct azfn__event_fields fields = entry->fields;
+    uint64_t set = azfn__event_fields_set(&fields) & azfn__security_event_info(entry->event)->fields;
+    for (unsigned i = 0; i < AZFN__EVENT_FIELD_COUNT; i++) {
+        enum azfn__event_field field = (enum azfn__event_field)i;
+        const struct azfn__event_field_info *info = azfn__event_field_info(field);
+        if (!(set >> i & 1)) {
+            continue;
+        }
+        append_name(line, info->name);
+        if (info->type == AZFN__FIELD_TYPE_NUMBER) {
+            append_number(line, azfn__event_field_number(&fields, field)->value);
+        } else if (info->type == AZFN__FIELD_TYPE_TIME) {
+            append_time(line, azfn__event_field_number(&fields, field)->value);
+        } else {
+            struct azfn_span text = *azfn__event_field_text(&fields, field);
+            append_text(line, info->type == AZFN__FIELD_TYPE_URL ? azfn__event_url_shown(text) : text,
+                        info->type == AZFN__FIELD_TYPE_LIST ? LIST_MAX_BYTES : TEXT_MAX_BYTES, hides_warn);
+        }
     }
 }
 
-static void append_time(struct azfn__buffer *line, int64_t time_ms)
+enum azfn_log_level azfn__log_entry_level(const struct azfn__log_entry *entry)
 {
-    char text[48];
-    struct tm fields;
-    time_t seconds = (time_t)(time_ms / 1000);
-    gmtime_r(&seconds, &fields);
-    int length = snprintf(text, sizeof(text), "{\"datetime\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03d+00:00\"",
-                          (fields.tm_year + 1900) % 10000, fields.tm_mon + 1, fields.tm_mday, fields.tm_hour,
-                          fields.tm_min, fields.tm_sec, (int)(time_ms % 1000));
-    azfn__buffer_append(line, text, length > 0 ? (size_t)length : 0);
+    return entry->event == AZFN__EVENT_NONE ? entry->level : azfn__security_event_info(entry->event)->level;
 }
 
 void azfn__log_line_append(struct azfn__buffer *out, const struct azfn__log_entry *entry)
 {
     size_t start = out->length;
-    append_time(out, entry->time_ms);
-    append_field(out, "level", azfn_span_of(level_names[entry->level]), FIELD_MAX_BYTES);
-    append_field(out, "appid", entry->app_id, FIELD_MAX_BYTES);
-    append_field(out, "origin", azfn_span_of(origin_names[entry->origin]), FIELD_MAX_BYTES);
-    append_field(out, "event", entry->event, FIELD_MAX_BYTES);
-    append_field(out, "function", entry->function, FIELD_MAX_BYTES);
-    append_field(out, "invocation_id", entry->invocation_id, FIELD_MAX_BYTES);
-    append_field(out, "description", entry->description, DESCRIPTION_MAX_BYTES);
-    azfn__buffer_append_text(out, "}\n");
-    if (entry->level == AZFN_LOG_ERROR) {
-        hide_warn(out, start);
+    enum azfn_log_level level = azfn__log_entry_level(entry);
+    bool hides_warn = level == AZFN_LOG_ERROR;
+    if (!azfn__buffer_reserve(out, AZFN__LOG_LINE_MAX_BYTES)) {
+        return;
     }
+    azfn__buffer_append_text(out, "{\"datetime\":");
+    append_time(out, entry->time_ms);
+    append_name(out, "level");
+    append_text(out, azfn_span_of(level_names[level]), TEXT_MAX_BYTES, hides_warn);
+    if (azfn_span_is_present(entry->app_id)) {
+        append_name(out, "appid");
+        append_text(out, entry->app_id, TEXT_MAX_BYTES, hides_warn);
+    }
+    append_name(out, "sequence");
+    azfn__buffer_append_uint(out, entry->sequence);
+    append_name(out, "origin");
+    append_text(out, azfn_span_of(origin_names[entry->origin]), TEXT_MAX_BYTES, hides_warn);
+    if (entry->event != AZFN__EVENT_NONE) {
+        append_name(out, "event");
+        append_text(out, azfn_span_of(azfn__security_event_info(entry->event)->name), TEXT_MAX_BYTES, hides_warn);
+    }
+    append_fields(out, entry, hides_warn);
+    append_name(out, "description");
+    size_t room = start + AZFN__LOG_LINE_MAX_BYTES - out->length - strlen("\"\"}\n");
+    append_text(out, entry->description, room, hides_warn);
+    azfn__buffer_append_text(out, "}\n");
 }

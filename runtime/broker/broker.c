@@ -2,6 +2,7 @@
 
 #include "base/secret_slab.h"
 #include "base/span.h"
+#include "broker/build_id.h"
 #include "broker/development.h"
 #include "broker/environment.h"
 #include "broker/environment_audit.h"
@@ -22,6 +23,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -58,6 +60,7 @@ struct broker {
     uv_signal_t signals[STOP_SIGNAL_COUNT];
     bool is_root;
     bool is_core_tools;
+    bool is_easy_auth_on;
     uint16_t port;
     struct azfn_span app_root; /* as the environment says; may be absent */
     int executable;
@@ -73,7 +76,7 @@ AZFN_PRINTF(2, 3) static bool fault(struct broker *broker, const char *format, .
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    azfn__log_sink_say(&broker->log, AZFN_LOG_ERROR, "sys_crash:start", "%s", text);
+    azfn__log_sink_say(&broker->log, AZFN__EVENT_START_CRASH, NULL, "%s", text);
     return false;
 }
 
@@ -142,9 +145,11 @@ static bool parse_port(struct azfn_span text, uint16_t *out_port)
 static bool read_configuration(struct broker *broker, const char *root)
 {
     struct azfn__config_fault config_fault = {{0}};
-    struct azfn_span environment =
-        broker->is_core_tools ? AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT=true\n") : AZFN__SPAN("");
-    enum azfn_error error = azfn__config_files_read(&broker->files, root, environment, &config_fault);
+    char environment[sizeof(AZFN__CONFIG_IS_CORE_TOOLS AZFN__CONFIG_IS_EASY_AUTH_ON)];
+    snprintf(environment, sizeof(environment), "%s%s", broker->is_core_tools ? AZFN__CONFIG_IS_CORE_TOOLS : "",
+             broker->is_easy_auth_on ? AZFN__CONFIG_IS_EASY_AUTH_ON : "");
+    enum azfn_error error =
+        azfn__config_files_read(&broker->files, root, azfn_span_of(environment), &config_fault);
     if (error == AZFN_OK) {
         error = azfn__config_new(broker->files.files, broker->files.file_count, broker->app->functions,
                                  broker->app->function_count, &broker->config, &config_fault);
@@ -165,6 +170,8 @@ static bool copy_environment(struct broker *broker)
     struct azfn_span identity_header = azfn__environment_get(AZFN__SPAN("IDENTITY_HEADER"));
     broker->app_root = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_APP_ROOT_PATH"));
     broker->identity_endpoint = azfn__environment_copy(&broker->arena, AZFN__SPAN("IDENTITY_ENDPOINT"));
+    broker->is_easy_auth_on =
+        azfn__span_equal_ignore_case(azfn__environment_get(AZFN__SPAN("WEBSITE_AUTH_ENABLED")), AZFN__SPAN("true"));
     broker->is_core_tools = azfn__environment_get(AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT")).length > 0;
     if (app_id.length > 0) {
         broker->log.app_id = app_id;
@@ -290,19 +297,20 @@ static void on_end(int exit_code, void *user_data)
 static void report_weaknesses(struct broker *broker)
 {
     for (size_t i = 0; i < broker->config->weakness_count; i++) {
-        azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:host_settings", "%.*s",
+        azfn__log_sink_say(&broker->log, AZFN__EVENT_HOST_WEAKNESS, NULL, "%.*s",
                            AZFN_SPAN_ARGS(broker->config->weaknesses[i]));
     }
     size_t unlocked_bytes = azfn__secret_slab_unlocked_bytes(broker->slab);
     if (unlocked_bytes > 0) {
-        azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:memory_lock",
+        const struct azfn__event_fields fields = {.bytes = AZFN__NUMBER(unlocked_bytes)};
+        azfn__log_sink_say(&broker->log, AZFN__EVENT_MEMORY_UNLOCKED, &fields,
                            "%zu bytes of the memory for secrets could not be locked, so that they may be swapped out: "
                            "raise the limit of locked memory (RLIMIT_MEMLOCK)",
                            unlocked_bytes);
     }
     azfn__sandboxing_report(&broker->sandboxing, broker->config, &broker->log);
     if (broker->development.is_on) {
-        azfn__log_sink_say(&broker->log, AZFN_LOG_WARNING, "sys_monitor_disabled:development",
+        azfn__log_sink_say(&broker->log, AZFN__EVENT_DEVELOPMENT, NULL,
                            "AZFN_DEVELOPMENT is set: stand-ins on this machine take the place of Key Vault and of "
                            "destinations");
     }
@@ -311,7 +319,21 @@ static void report_weaknesses(struct broker *broker)
 static void on_first_ready(void *user_data)
 {
     struct broker *broker = user_data;
-    azfn__log_sink_say(&broker->log, AZFN_LOG_INFORMATION, "sys_startup",
+    char build[AZFN__BUILD_ID_TEXT_BYTES];
+    struct azfn__sandboxing_lists layers;
+    azfn__build_id(build);
+    azfn__sandboxing_list(&broker->sandboxing, broker->config, &layers);
+    const struct azfn__event_fields fields = {
+        .azfn_version = AZFN__SPAN(AZFN__VERSION),
+        .build = azfn_span_of(build),
+        .functions = AZFN__NUMBER(broker->config->function_count),
+        .port = AZFN__NUMBER(broker->port),
+        .broker_user = AZFN__NUMBER(getuid()),
+        .worker_user = AZFN__NUMBER(broker->is_root ? broker->config->worker_user : getuid()),
+        .layers_on = azfn_span_of(layers.on),
+        .layers_off = azfn_span_of(layers.off),
+    };
+    azfn__log_sink_say(&broker->log, AZFN__EVENT_STARTUP, &fields,
                        "azfn " AZFN__VERSION " serves %zu functions on 127.0.0.1:%u; %s", broker->config->function_count,
                        (unsigned)broker->port,
                        broker->is_root ? "root was given up, broker and worker are different users"
@@ -322,14 +344,18 @@ static void on_first_ready(void *user_data)
 static void on_host_ended(void *user_data)
 {
     struct broker *broker = user_data;
-    azfn__log_sink_say(&broker->log, AZFN_LOG_ERROR, "sys_shutdown", "the process that started this one has ended");
+    const struct azfn__event_fields fields = {.reason = AZFN__SPAN("the host has ended")};
+    azfn__log_sink_say(&broker->log, AZFN__EVENT_SHUTDOWN, &fields, "the process that started this one has ended");
     on_end(1, broker);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct broker *broker = handle->data;
-    azfn__log_sink_say(&broker->log, AZFN_LOG_INFORMATION, "sys_shutdown", "asked to end by signal %d", number);
+    char name[16];
+    (void)snprintf(name, sizeof(name), "SIG%s", sigabbrev_np(number));
+    const struct azfn__event_fields fields = {.signal = azfn_span_of(name)};
+    azfn__log_sink_say(&broker->log, AZFN__EVENT_SHUTDOWN, &fields, "asked to end by signal %d", number);
     azfn__supervisor_drain(&broker->supervisor);
 }
 
@@ -423,6 +449,7 @@ int azfn__broker_run(const struct azfn__app *app)
     static struct broker broker;
     broker = (struct broker){.app = app, .executable = -1, .listener = -1, .config_fd = -1, .exit_code = 1};
     azfn__log_sink_init(&broker.log);
+    azfn__log_sink_make_own(&broker.log);
     azfn__arena_init(&broker.arena, ARENA_MAX_BYTES);
     prctl(PR_SET_NAME, "azfn-broker", 0, 0, 0);
 

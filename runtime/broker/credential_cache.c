@@ -10,6 +10,26 @@
 #define DEFAULT_NEGATIVE_MS 10000
 #define REJECT_INTERVAL_MS 10000
 
+const struct azfn__credential_events azfn__credential_token_events = {.noun = "token",
+                                                                      .fetched = AZFN__EVENT_TOKEN_FETCHED,
+                                                                      .refreshed = AZFN__EVENT_TOKEN_REFRESHED,
+                                                                      .stale = AZFN__EVENT_TOKEN_STALE,
+                                                                      .recovered = AZFN__EVENT_TOKEN_RECOVERED,
+                                                                      .failed = AZFN__EVENT_TOKEN_FAILED,
+                                                                      .refused = AZFN__EVENT_TOKEN_FAILED,
+                                                                      .missing = AZFN__EVENT_TOKEN_FAILED,
+                                                                      .expired = AZFN__EVENT_TOKEN_FAILED};
+const struct azfn__credential_events azfn__credential_secret_events = {.noun = "secret",
+                                                                       .names_secrets = true,
+                                                                       .fetched = AZFN__EVENT_VAULT_FETCHED,
+                                                                       .refreshed = AZFN__EVENT_VAULT_REFRESHED,
+                                                                       .stale = AZFN__EVENT_VAULT_STALE,
+                                                                       .recovered = AZFN__EVENT_VAULT_RECOVERED,
+                                                                       .failed = AZFN__EVENT_VAULT_FAILED,
+                                                                       .refused = AZFN__EVENT_VAULT_REFUSED,
+                                                                       .missing = AZFN__EVENT_VAULT_MISSING,
+                                                                       .expired = AZFN__EVENT_VAULT_EXPIRED};
+
 struct azfn__credential_now azfn__credential_cache_now(struct azfn__credential_cache *cache)
 {
     uint64_t wall_ms = cache->options.now_ms();

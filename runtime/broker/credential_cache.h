@@ -24,6 +24,7 @@ struct azfn__fetch_result {
     enum azfn_error error;
     struct azfn__credential credential;
     uint32_t retry_after_ms;
+    bool has_expired;   /* with AZFN_ERROR_FORBIDDEN: what there is is not valid at this time */
     const char *reason; /* never NULL */
 };
 typedef void azfn__on_fetched_fn(const struct azfn__fetch_result *result, void *user_data);
@@ -39,21 +40,28 @@ struct azfn__credential_source {
 struct azfn__credential_cache;
 struct azfn__credential_wait; /* one who waits */
 
-/* The names of the events that a cache writes, such as "sensitive_read". */
+/* The events that a cache writes. */
 struct azfn__credential_events {
-    const char *noun;      /* "secret", "token": for the texts */
-    const char *fetched;   /* Information: the first value of a key */
-    const char *refreshed; /* Information: a later one with another version (secrets), or any (tokens) */
-    const char *failed;    /* Warning: a fetch failed, after its retries */
-    const char *stale;     /* Warning: a value is used past its time, since the source fails; once, and when it is over */
+    const char *noun;                      /* "secret", "token": for the texts */
+    bool names_secrets;                    /* The key is a secret's name; otherwise the resource of a token. */
+    enum azfn__security_event fetched;     /* the first value of a key */
+    enum azfn__security_event refreshed;   /* a later one with another version (secrets), or any (tokens) */
+    enum azfn__security_event stale;       /* a value is used past its time, since the source fails; once */
+    enum azfn__security_event recovered;   /* that is over */
+    enum azfn__security_event failed;      /* a fetch failed, after its retries, and there is no value */
+    enum azfn__security_event refused;     /* the same, with AZFN_ERROR_FORBIDDEN; or a value was dropped for it */
+    enum azfn__security_event missing;     /* the same, with AZFN_ERROR_NOT_FOUND */
+    enum azfn__security_event expired;     /* the same, since it is not valid at this time */
 };
+extern const struct azfn__credential_events azfn__credential_token_events;
+extern const struct azfn__credential_events azfn__credential_secret_events;
 
 struct azfn__credential_cache_options {
     uv_loop_t *loop;                            /* Required. */
     struct azfn__secret_slab *slab;             /* Required. Must outlive the cache, as the next two. */
     struct azfn__log_sink *log;                 /* Required. */
     struct azfn__credential_source *source;     /* Required. */
-    struct azfn__credential_events events;      /* Required. */
+    const struct azfn__credential_events *events; /* Required. */
     /* Tokens: fetched again after half of their life, and used until they expire, whatever the source says. Otherwise
      * after refresh_ms, and one that is "not found" or "forbidden" then is not used any more: somebody meant it. */
     bool refreshes_at_half_life;

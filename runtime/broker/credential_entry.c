@@ -68,12 +68,23 @@ static void drop_value(struct azfn__credential_entry *entry)
     entry->is_stale = false;
 }
 
-static void say(const struct azfn__credential_entry *entry, enum azfn_log_level level, const char *event,
-                const char *what, const char *more)
+/* what: "was fetched"; reason may be NULL. */
+static void say(const struct azfn__credential_entry *entry, enum azfn__security_event event, const char *what,
+                const char *reason)
 {
     const struct azfn__credential_cache_options *options = &entry->cache->options;
-    azfn__log_sink_say(options->log, level, event, "the %s \"%.*s\" %s%s", options->events.noun,
-                       (int)entry->key_length, entry->key, what, more);
+    const struct azfn_span key = azfn__span(entry->key, entry->key_length);
+    const char *version = entry->credential.version;
+    struct azfn__event_fields fields = {.reason = azfn_span_of(reason)};
+    *(options->events->names_secrets ? &fields.secret : &fields.resource) = key;
+    if (version[0]) {
+        fields.secret_version = azfn_span_of(version);
+    }
+    if (entry->credential.value && entry->credential.expires_at_ms != NEVER) {
+        fields.expires_at = AZFN__NUMBER(entry->credential.expires_at_ms);
+    }
+    azfn__log_sink_say(options->log, event, &fields, "the %s \"%.*s\" %s%s%s", options->events->noun, AZFN_SPAN_ARGS(key),
+                       what, reason ? ": " : "", reason ? reason : "");
 }
 
 static void deliver(struct azfn__credential_entry *entry, enum azfn_error error)
@@ -118,17 +129,19 @@ static void set_times(struct azfn__credential_entry *entry, const struct azfn__c
 static void take(struct azfn__credential_entry *entry, const struct azfn__credential *credential,
                  const struct azfn__credential_now *now)
 {
-    const struct azfn__credential_events *events = &entry->cache->options.events;
+    const struct azfn__credential_events *events = entry->cache->options.events;
     const char *version = credential->version;
-    if (!entry->credential.value || version[0] == '\0' || strcmp(version, entry->credential.version) != 0) {
-        say(entry, AZFN_LOG_INFORMATION, entry->credential.value ? events->refreshed : events->fetched,
-            version[0] ? "was fetched, version " : "was fetched", version);
-    }
-    if (entry->is_stale) {
-        say(entry, AZFN_LOG_INFORMATION, events->stale, "can be fetched again", "");
-    }
+    bool had_value = entry->credential.value != NULL;
+    bool was_stale = entry->is_stale;
+    bool is_new = !had_value || version[0] == '\0' || strcmp(version, entry->credential.version) != 0;
     drop_value(entry);
     entry->credential = *credential;
+    if (is_new) {
+        say(entry, had_value ? events->refreshed : events->fetched, "was fetched", NULL);
+    }
+    if (was_stale) {
+        say(entry, events->recovered, "can be fetched again", NULL);
+    }
     entry->failures = 0;
     entry->not_before_ms = 0;
     entry->held_until_ms = 0;
@@ -137,19 +150,27 @@ static void take(struct azfn__credential_entry *entry, const struct azfn__creden
     deliver(entry, AZFN_OK);
 }
 
-static void say_failure(struct azfn__credential_entry *entry, enum azfn_error error, const char *reason,
+static enum azfn__security_event failure_event(const struct azfn__credential_events *events,
+                                               const struct azfn__fetch_result *result)
+{
+    return result->has_expired                       ? events->expired
+           : result->error == AZFN_ERROR_FORBIDDEN ? events->refused
+           : result->error == AZFN_ERROR_NOT_FOUND ? events->missing
+                                                   : events->failed;
+}
+
+static void say_failure(struct azfn__credential_entry *entry, const struct azfn__fetch_result *result,
                         const struct azfn__credential_now *now)
 {
-    const struct azfn__credential_events *events = &entry->cache->options.events;
+    const struct azfn__credential_events *events = entry->cache->options.events;
     if (entry->credential.value) {
         if (!entry->is_stale) {
-            say(entry, AZFN_LOG_WARNING, events->stale, "can't be fetched again, the old one is used meanwhile: ",
-                reason);
+            say(entry, events->stale, "can't be fetched again, the old one is used meanwhile", result->reason);
         }
         entry->is_stale = true;
-    } else if (error != entry->said_error || now->steady_ms >= entry->said_until_ms) {
-        say(entry, AZFN_LOG_WARNING, events->failed, "can't be fetched: ", reason);
-        entry->said_error = error;
+    } else if (result->error != entry->said_error || now->steady_ms >= entry->said_until_ms) {
+        say(entry, failure_event(events, result), "can't be fetched", result->reason);
+        entry->said_error = result->error;
         entry->said_until_ms = now->steady_ms + SAY_AGAIN_MS;
     }
 }
@@ -174,21 +195,22 @@ static bool is_tried_soon(const struct azfn__credential_entry *entry, enum azfn_
            (is_empty(&entry->waits) || next_ms <= entry->soon_until_ms);
 }
 
-static void fail(struct azfn__credential_entry *entry, enum azfn_error error, uint32_t retry_after_ms,
-                 const char *reason, const struct azfn__credential_now *now)
+static void fail(struct azfn__credential_entry *entry, const struct azfn__fetch_result *result,
+                 const struct azfn__credential_now *now)
 {
     const struct azfn__credential_cache_options *options = &entry->cache->options;
+    enum azfn_error error = result->error;
     bool is_final = error == AZFN_ERROR_FORBIDDEN || error == AZFN_ERROR_NOT_FOUND;
     entry->failures++;
     entry->held_error = error;
-    entry->not_before_ms = now->steady_ms + earlier_of(retry_after_ms, MAX_RETRY_AFTER_MS);
+    entry->not_before_ms = now->steady_ms + earlier_of(result->retry_after_ms, MAX_RETRY_AFTER_MS);
     uint64_t next_ms = later_of(now->steady_ms + wait_after(entry->failures), entry->not_before_ms);
     if (is_tried_soon(entry, error, next_ms)) {
         entry->next_fetch_ms = next_ms;
         return;
     }
     if (is_final && !options->refreshes_at_half_life && entry->credential.value) {
-        say(entry, AZFN_LOG_WARNING, options->events.failed, "is not used any more: ", reason);
+        say(entry, failure_event(options->events, result), "is not used any more", result->reason);
         drop_value(entry);
         entry->said_error = error;
         entry->said_until_ms = now->steady_ms + SAY_AGAIN_MS;
@@ -197,7 +219,7 @@ static void fail(struct azfn__credential_entry *entry, enum azfn_error error, ui
     entry->held_until_ms = later_of(now->steady_ms + (is_final ? options->negative_ms : HOLD_MS), entry->not_before_ms);
     next_ms = later_of(next_ms, entry->held_until_ms);
     entry->next_fetch_ms = is_final && !entry->credential.value ? NEVER : next_ms;
-    say_failure(entry, error, reason, now);
+    say_failure(entry, result, now);
     deliver(entry, !is_final && azfn__credential_entry_is_usable(entry, now) ? AZFN_OK : error);
 }
 
@@ -213,10 +235,13 @@ static void on_fetched(const struct azfn__fetch_result *result, void *user_data)
     }
     struct azfn__credential_now now = azfn__credential_cache_now(cache);
     if (result->error != AZFN_OK) {
-        fail(entry, result->error, result->retry_after_ms, result->reason, &now);
+        fail(entry, result, &now);
     } else if (now.wall_ms >= result->credential.expires_at_ms) {
         azfn__secret_release(result->credential.value);
-        fail(entry, AZFN_ERROR_UNAVAILABLE, 0, "it has expired already", &now);
+        fail(entry,
+             &(struct azfn__fetch_result){
+                 .error = AZFN_ERROR_UNAVAILABLE, .has_expired = true, .reason = "it has expired already"},
+             &now);
     } else {
         take(entry, &result->credential, &now);
     }
@@ -234,7 +259,7 @@ static void fetch(struct azfn__credential_entry *entry, const struct azfn__crede
     enum azfn_error error = source->fetch(source, azfn__span(entry->key, entry->key_length), on_fetched, entry);
     if (error != AZFN_OK) {
         entry->is_fetching = false;
-        fail(entry, error, 0, azfn_error_text(error), now);
+        fail(entry, &(struct azfn__fetch_result){.error = error, .reason = azfn_error_text(error)}, now);
     }
 }
 
@@ -244,8 +269,8 @@ static void drop_expired(struct azfn__credential_entry *entry, const struct azfn
         return;
     }
     if (entry->is_stale) {
-        say(entry, AZFN_LOG_WARNING, entry->cache->options.events.failed,
-            "could not be fetched again for too long, and is not used any more", "");
+        say(entry, entry->cache->options.events->expired,
+            "could not be fetched again for too long, and is not used any more", NULL);
     }
     drop_value(entry);
 }

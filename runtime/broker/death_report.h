@@ -12,9 +12,16 @@
 
 #define AZFN__DEATH_TEXT_BYTES 256
 
-/* status is as waitpid() gives it. One line, and one for each further function that was running. out_text is the
- * first line's text, without any text that the worker wrote. The functions' invocations are added to suspects. */
-void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__flight_record *record, int status,
-                              bool was_ready, struct azfn__suspects *suspects, char out_text[AZFN__DEATH_TEXT_BYTES]);
+struct azfn__death {
+    int status;     /* as waitpid() gives it */
+    bool was_ready; /* before that it is a start that has failed */
+    bool is_told;   /* why it had to end, and what its loop was running */
+};
+
+/* One line where it is not told, and one for each further function that was running. out_text is the first line's text,
+ * without any text that the worker wrote. The functions' invocations are added to suspects. */
+void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__flight_record *record,
+                              const struct azfn__death *death, struct azfn__suspects *suspects,
+                              char out_text[AZFN__DEATH_TEXT_BYTES]);
 
 #endif

@@ -13,15 +13,15 @@
 #define TELL_INTERVAL_MS ((uint64_t)5 * 60 * 1000)
 
 static const struct {
-    const char *event;
+    enum azfn__security_event event;
     const char *text;
 } troubles[AZFN__DESTINATION_TROUBLES] = {
-    [AZFN__DESTINATION_FAILED] = {"sys_fail:destination", "a request failed"},
-    [AZFN__DESTINATION_DISTRUSTED] = {"authn_login_fail:destination", "it can't be used"},
-    [AZFN__DESTINATION_WITHOUT_CREDENTIAL] = {"authn_login_fail:credential", "its credential can't be used"},
-    [AZFN__DESTINATION_UNWATCHED] = {"sys_monitor_disabled:destination", "its answers are not searched"},
-    [AZFN__DESTINATION_ECHOED] = {"malicious_echo:destination", "it sends its credential back"},
-    [AZFN__DESTINATION_CROWDED] = {"excess_rate_limit_exceeded:destination", "a request was refused"},
+    [AZFN__DESTINATION_FAILED] = {AZFN__EVENT_DESTINATION_FAILED, "a request failed"},
+    [AZFN__DESTINATION_DISTRUSTED] = {AZFN__EVENT_DESTINATION_DISTRUSTED, "it can't be used"},
+    [AZFN__DESTINATION_WITHOUT_CREDENTIAL] = {AZFN__EVENT_CREDENTIAL_UNUSABLE, "its credential can't be used"},
+    [AZFN__DESTINATION_UNWATCHED] = {AZFN__EVENT_DESTINATION_UNWATCHED, "its answers are not searched"},
+    [AZFN__DESTINATION_ECHOED] = {AZFN__EVENT_DESTINATION_ECHO, "it sends its credential back"},
+    [AZFN__DESTINATION_CROWDED] = {AZFN__EVENT_DESTINATION_LIMIT, "a request was refused"},
 };
 
 /* what may be NULL: only the count of others is told. */
@@ -29,10 +29,12 @@ static void say(struct azfn__destinations *destinations, const struct azfn__dest
                 enum azfn__destination_trouble trouble, const char *what, uint64_t others)
 {
     char count[64] = "";
+    struct azfn__event_fields fields = {.destination = target->config->name, .reason = azfn_span_of(what)};
     if (others > 0) {
         (void)snprintf(count, sizeof(count), "%s%" PRIu64 " more times", what ? ", and before " : "", others);
+        fields.count = AZFN__NUMBER(others);
     }
-    azfn__log_sink_say(destinations->options.log, AZFN_LOG_WARNING, troubles[trouble].event,
+    azfn__log_sink_say(destinations->options.log, troubles[trouble].event, &fields,
                        "destination \"%.*s\": %s: %s%s", AZFN_SPAN_ARGS(target->config->name), troubles[trouble].text,
                        what ? what : "", count);
 }
@@ -155,20 +157,26 @@ enum azfn_error azfn__destinations_new(const struct azfn__destinations_options *
     return AZFN_OK;
 }
 
+void azfn__destinations_tell_counts(struct azfn__destinations *destinations)
+{
+    for (size_t i = 0; destinations->targets && i < destinations->options.config->destination_count; i++) {
+        struct azfn__destination_target *target = &destinations->targets[i];
+        for (int trouble = 0; trouble < AZFN__DESTINATION_TROUBLES; trouble++) {
+            struct azfn__destination_tally *tally = &target->tallies[trouble];
+            if (tally->untold > 0) {
+                say(destinations, target, (enum azfn__destination_trouble)trouble, NULL, tally->untold);
+                tally->untold = 0;
+            }
+        }
+    }
+}
+
 void azfn__destinations_destroy(struct azfn__destinations *destinations)
 {
     if (!destinations) {
         return;
     }
-    for (size_t i = 0; destinations->targets && i < destinations->options.config->destination_count; i++) {
-        const struct azfn__destination_target *target = &destinations->targets[i];
-        for (int trouble = 0; trouble < AZFN__DESTINATION_TROUBLES; trouble++) {
-            uint64_t untold = target->tallies[trouble].untold;
-            if (untold > 0) {
-                say(destinations, target, (enum azfn__destination_trouble)trouble, NULL, untold);
-            }
-        }
-    }
+    azfn__destinations_tell_counts(destinations);
     free(destinations->targets);
     azfn__arena_clean_up(&destinations->arena);
     free(destinations);

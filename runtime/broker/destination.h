@@ -32,6 +32,8 @@ struct azfn__destinations_options {
 AZFN_MUST_USE enum azfn_error azfn__destinations_new(const struct azfn__destinations_options *options,
                                                      struct azfn__destinations **out_destinations,
                                                      struct azfn__config_fault *out_fault);
+/* Writes what was counted since the last lines about it. */
+void azfn__destinations_tell_counts(struct azfn__destinations *destinations);
 /* No request may be in flight. NULL is fine. */
 void azfn__destinations_destroy(struct azfn__destinations *destinations);
 

@@ -1,5 +1,6 @@
 #include "base/ascii.h"
 #include "base/span.h"
+#include "base/trace_id.h"
 #include "broker/destination_parts.h"
 #include "broker/destination_url.h"
 
@@ -78,26 +79,6 @@ static void add_header(struct azfn__destination_request *request, struct azfn_sp
     request->headers[request->header_count++] = (struct azfn__https_header){.name = name, .value = value};
 }
 
-/* Version 00 of W3C's Trace Context: 00-<32 digits>-<16 digits>-<2 digits>. */
-static bool is_trace_parent(struct azfn_span text)
-{
-    bool has_trace = false;
-    bool has_span = false;
-    if (text.length != 55 || !azfn__span_starts_with(text, AZFN__SPAN("00-"))) {
-        return false;
-    }
-    for (size_t i = 3; i < text.length; i++) {
-        char c = text.data[i];
-        bool is_dash = i == 35 || i == 52;
-        if (is_dash ? c != '-' : (!azfn__is_digit(c) && (c < 'a' || c > 'f'))) {
-            return false;
-        }
-        has_trace = has_trace || (i < 35 && c != '0');
-        has_span = has_span || (i > 35 && i < 52 && c != '0');
-    }
-    return has_trace && has_span;
-}
-
 /* False: without memory. */
 static bool copy_headers(struct azfn__destination_request *request,
                          const struct azfn__destination_request_options *options)
@@ -126,7 +107,8 @@ static bool copy_headers(struct azfn__destination_request *request,
     if (!has_header(request, AZFN__SPAN("accept-encoding"))) {
         add_header(request, AZFN__SPAN("Accept-Encoding"), AZFN__SPAN("identity"));
     }
-    if (is_trace_parent(options->trace_parent) && !has_header(request, AZFN__SPAN("traceparent"))) {
+    if (azfn_span_is_present(azfn__trace_id_of(options->trace_parent)) &&
+        !has_header(request, AZFN__SPAN("traceparent"))) {
         struct azfn_span value = azfn__arena_copy(&request->arena, options->trace_parent);
         add_header(request, AZFN__SPAN("traceparent"), value);
         if (!azfn_span_is_present(value)) {
@@ -145,7 +127,10 @@ static bool copy_asker(struct azfn__destination_request *request, const struct a
 {
     request->asker.function = azfn__arena_copy(&request->arena, asker->function);
     request->asker.invocation_id = azfn__arena_copy(&request->arena, asker->invocation_id);
-    return azfn_span_is_present(request->asker.function) && azfn_span_is_present(request->asker.invocation_id);
+    bool has_trace = azfn_span_is_present(asker->trace_id);
+    request->asker.trace_id = has_trace ? azfn__arena_copy(&request->arena, asker->trace_id) : azfn__absent();
+    return azfn_span_is_present(request->asker.function) && azfn_span_is_present(request->asker.invocation_id) &&
+           azfn_span_is_present(request->asker.trace_id) == has_trace;
 }
 
 static void init_body(struct azfn__destination_body *body, uint64_t total_bytes)

@@ -5,6 +5,16 @@
 
 #include <unistd.h>
 
+/* "text: names" */
+static void say(struct azfn__log_sink *log, enum azfn__security_event event, const char *text,
+                struct azfn__environment_names *names)
+{
+    if (names->count > 0) {
+        const struct azfn__event_fields fields = {.variables = azfn_span_of(azfn__environment_names_text(names))};
+        azfn__log_sink_say(log, event, &fields, "%s: %.*s", text, AZFN_SPAN_ARGS(fields.variables));
+    }
+}
+
 static void audit_settings(const struct azfn__settings *settings, struct azfn__log_sink *log)
 {
     struct azfn__environment_names secrets = {.count = 0};
@@ -17,18 +27,14 @@ static void audit_settings(const struct azfn__settings *settings, struct azfn__l
             azfn__environment_names_add(&secrets, setting->name);
         }
     }
-    if (secrets.count > 0) {
-        azfn__log_sink_say(log, AZFN_LOG_WARNING, "sensitive_read:setting",
-                           "settings that azfn.json names look like secrets, and settings are not kept secret: move "
-                           "them to Key Vault and to \"secrets\" of azfn.json: %s",
-                           azfn__environment_names_text(&secrets));
-    }
-    if (references.count > 0) {
-        azfn__log_sink_say(log, AZFN_LOG_WARNING, "input_validation_fail:setting",
-                           "settings that azfn.json names are still references, which the platform could not resolve: "
-                           "they belong into \"secrets\" of azfn.json: %s",
-                           azfn__environment_names_text(&references));
-    }
+    say(log, AZFN__EVENT_SETTING_SECRETS,
+        "settings that azfn.json names look like secrets, and settings are not kept secret: move them to Key Vault and to "
+        "\"secrets\" of azfn.json",
+        &secrets);
+    say(log, AZFN__EVENT_SETTING_REFERENCES,
+        "settings that azfn.json names are still references, which the platform could not resolve: they belong into "
+        "\"secrets\" of azfn.json",
+        &references);
 }
 
 bool azfn__environment_audit(const struct azfn__config *config, const struct azfn__settings *settings,
@@ -42,17 +48,12 @@ bool azfn__environment_audit(const struct azfn__config *config, const struct azf
                          azfn__environment_names_text(&report.own));
         return false;
     }
-    if (report.own.count > 0) {
-        azfn__log_sink_say(log, AZFN_LOG_WARNING, "sensitive_read:environment",
-                           "these variables of the environment look like secrets, and all that the host starts can "
-                           "read them: move them to Key Vault and to \"secrets\" of azfn.json: %s",
-                           azfn__environment_names_text(&report.own));
-    }
-    if (report.platform.count > 0) {
-        azfn__log_sink_say(log, AZFN_LOG_INFORMATION, "sensitive_read:environment",
-                           "secrets that the platform puts into the environment, wiped here: %s",
-                           azfn__environment_names_text(&report.platform));
-    }
+    say(log, AZFN__EVENT_ENVIRONMENT_SECRETS,
+        "these variables of the environment look like secrets, and all that the host starts can read them: move them to "
+        "Key Vault and to \"secrets\" of azfn.json",
+        &report.own);
+    say(log, AZFN__EVENT_PLATFORM_SECRETS, "secrets that the platform puts into the environment, wiped here",
+        &report.platform);
     audit_settings(settings, log);
     return true;
 }

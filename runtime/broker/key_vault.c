@@ -124,6 +124,7 @@ static void take_secret(struct fetch *fetch, struct azfn__https_answer *answer)
     }
     result.error = azfn__key_vault_secret_read(answer->body, answer->body_length, fetch->secret->location.version,
                                                vault->options.now_ms(), &secret, &result.reason);
+    result.has_expired = secret.is_out_of_time;
     if (result.error == AZFN_OK) {
         result.credential.expires_at_ms = secret.expires_at_ms;
         memcpy(result.credential.version, secret.version, sizeof(result.credential.version));

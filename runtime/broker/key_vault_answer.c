@@ -40,26 +40,27 @@ static bool read_time(struct azfn_span attributes, struct azfn_span name, uint64
 }
 
 /* NULL: it may be used. */
-static const char *check_attributes(struct azfn_span attributes, uint64_t now_ms, uint64_t *out_expires_at_ms,
-                                    enum azfn_error *out_error)
+static const char *check_attributes(struct azfn_span attributes, uint64_t now_ms,
+                                    struct azfn__key_vault_secret *out_secret, enum azfn_error *out_error)
 {
     uint64_t not_before_ms = 0;
     enum azfn__json_type enabled = azfn__json_type_of(azfn__json_member(attributes, AZFN__SPAN("enabled")));
-    *out_expires_at_ms = UINT64_MAX;
+    out_secret->expires_at_ms = UINT64_MAX;
     *out_error = AZFN_ERROR_UNAVAILABLE;
     if ((enabled != AZFN__JSON_TRUE && enabled != AZFN__JSON_FALSE) ||
         !read_time(attributes, AZFN__SPAN("nbf"), &not_before_ms) ||
-        !read_time(attributes, AZFN__SPAN("exp"), out_expires_at_ms)) {
+        !read_time(attributes, AZFN__SPAN("exp"), &out_secret->expires_at_ms)) {
         return "the secret's attributes are not as they should be";
     }
     *out_error = AZFN_ERROR_FORBIDDEN;
     if (enabled == AZFN__JSON_FALSE) {
         return "the secret is disabled";
     }
+    out_secret->is_out_of_time = now_ms < not_before_ms || now_ms >= out_secret->expires_at_ms;
     if (now_ms < not_before_ms) {
         return "the secret is not valid yet";
     }
-    return now_ms >= *out_expires_at_ms ? "the secret has expired" : NULL;
+    return out_secret->is_out_of_time ? "the secret has expired" : NULL;
 }
 
 enum azfn_error azfn__key_vault_secret_read(char *body, size_t length, struct azfn_span version, uint64_t now_ms,
@@ -80,7 +81,7 @@ enum azfn_error azfn__key_vault_secret_read(char *body, size_t length, struct az
         return AZFN_ERROR_UNAVAILABLE;
     }
     struct azfn_span attributes = azfn__json_member(text, AZFN__SPAN("attributes"));
-    *out_reason = check_attributes(attributes, now_ms, &out_secret->expires_at_ms, &error);
+    *out_reason = check_attributes(attributes, now_ms, out_secret, &error);
     if (*out_reason) {
         return error;
     }

@@ -12,6 +12,7 @@ struct azfn__key_vault_secret {
     struct azfn_span value;                  /* in the body; may be empty */
     char version[AZFN__VAULT_VERSION_BYTES]; /* NUL-terminated, never empty */
     uint64_t expires_at_ms;                  /* since the epoch; UINT64_MAX: never */
+    bool is_out_of_time;                     /* with AZFN_ERROR_FORBIDDEN: it has expired, or is not valid yet */
 };
 
 /* Reads {"value", "id", "attributes": {"enabled", "nbf"?, "exp"?}} and decodes the value where it lies in body.

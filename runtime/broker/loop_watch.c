@@ -2,8 +2,6 @@
 
 #include "base/span.h"
 
-#include <stdio.h>
-
 enum azfn_error azfn__loop_watch_init(struct azfn__loop_watch *watch, const struct azfn__loop_watch_options *options)
 {
     *watch = (struct azfn__loop_watch){.options = *options};
@@ -39,20 +37,16 @@ static uint32_t timeout_of(const struct azfn__config *config, struct azfn_span n
     return function ? function->timeout_ms : longest_ms;
 }
 
-AZFN_PRINTF(5, 6)
-static void tell(struct azfn__loop_watch *watch, enum azfn_log_level level, const char *event,
+AZFN_PRINTF(4, 5)
+static void tell(struct azfn__loop_watch *watch, enum azfn__security_event event,
                  const struct azfn__flight_slot *copy, const char *format, ...)
 {
-    char text[192];
-    struct azfn__log_entry entry = {
-        .level = level, .origin = AZFN__ORIGIN_BROKER, .event = azfn_span_of(event)};
+    struct azfn__event_fields fields = {.duration_ms = AZFN__NUMBER(watch->blocked_ms)};
     va_list arguments;
+    azfn__flight_record_read(copy, &fields.function, &fields.invocation_id);
     va_start(arguments, format);
-    int length = vsnprintf(text, sizeof(text), format, arguments);
+    azfn__log_sink_vsay(watch->options.log, event, &fields, format, arguments);
     va_end(arguments);
-    azfn__flight_record_read(copy, &entry.function, &entry.invocation_id);
-    entry.description = azfn__span(text, length > 0 ? (size_t)length : 0);
-    azfn__log_sink_write(watch->options.log, entry);
 }
 
 /* Whoever comes that late was stopped, as all of the machine may have been: that is no function's time. */
@@ -82,13 +76,13 @@ void azfn__loop_watch_look(struct azfn__loop_watch *watch, uint64_t now_ms)
     unsigned blocked_s = (unsigned)((watch->blocked_ms + 500) / 1000);
     if (!watch->is_told) {
         watch->is_told = true;
-        tell(watch, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:loop", &copy,
+        tell(watch, AZFN__EVENT_LOOP_BLOCKED, &copy,
              "the worker says it runs the function named here, which blocks the loop since about %u s: nothing else "
              "is served meanwhile",
              blocked_s);
     }
     if (watch->blocked_ms >= (uint64_t)timeout_of(watch->options.config, function) + AZFN__LOOP_WATCH_GRACE_MS) {
-        tell(watch, AZFN_LOG_ERROR, "sys_crash:worker", &copy,
+        tell(watch, AZFN__EVENT_WORKER_BLOCKED, &copy,
              "the worker is killed, since its loop is blocked for about %u s, beyond the timeoutMs of the function "
              "that it says it runs",
              blocked_s);

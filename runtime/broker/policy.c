@@ -12,12 +12,13 @@
 #define MAX_REFUSALS ((size_t)256)
 #define SHOWN_BYTES 64
 #define UNKNOWN SIZE_MAX
+#define NOT_GRANTED "azfn.json does not grant it"
 
 enum kind { KIND_SECRET, KIND_DESTINATION, KIND_COUNT };
 
 static const char *const nouns[KIND_COUNT] = {"secret", "destination"};
-static const char *const granted_events[KIND_COUNT] = {"sensitive_read:secret", "sensitive_read:destination"};
-static const char *const refused_events[KIND_COUNT] = {"authz_fail:secret", "authz_fail:destination"};
+static const enum azfn__security_event granted_events[KIND_COUNT] = {AZFN__EVENT_SECRET_READ, AZFN__EVENT_DESTINATION_USED};
+static const enum azfn__security_event refused_events[KIND_COUNT] = {AZFN__EVENT_SECRET_REFUSED, AZFN__EVENT_DESTINATION_REFUSED};
 
 /* One name that azfn.json grants to one function. */
 struct grant {
@@ -103,43 +104,73 @@ static size_t find_item(const struct azfn__config *config, enum kind kind, struc
     return destination ? (size_t)(destination - config->destinations) : UNKNOWN;
 }
 
-AZFN_PRINTF(5, 6)
-static void tell(const struct azfn__policy *policy, enum azfn_log_level level, const char *event,
-                 const struct azfn__policy_asker *asker, const char *format, ...)
+/* What is told of a secret or a destination. */
+struct telling {
+    enum azfn__security_event event;
+    enum kind kind;
+    struct azfn__policy_asker asker;
+    struct azfn_span item; /* absent: none */
+    const char *version;   /* of a secret; NULL or empty: none */
+    const char *reason;    /* NULL: none */
+    uint64_t count;        /* 0: one that is told by itself */
+};
+
+AZFN_PRINTF(3, 4)
+static void tell(const struct azfn__policy *policy, const struct telling *telling, const char *format, ...)
 {
-    char text[512];
+    struct azfn__event_fields fields = {.function = telling->asker.function,
+                                        .invocation_id = telling->asker.invocation_id,
+                                        .trace_id = telling->asker.trace_id,
+                                        .secret_version = azfn_span_of(telling->version),
+                                        .reason = azfn_span_of(telling->reason)};
     va_list arguments;
+    *(telling->kind == KIND_SECRET ? &fields.secret : &fields.destination) = telling->item;
+    if (telling->count > 0) {
+        fields.count = AZFN__NUMBER(telling->count);
+    }
     va_start(arguments, format);
-    int length = vsnprintf(text, sizeof(text), format, arguments);
+    azfn__log_sink_vsay(policy->log, telling->event, &fields, format, arguments);
     va_end(arguments);
-    size_t used = length < 0 ? 0 : (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1;
-    azfn__log_sink_write(policy->log,
-                         (struct azfn__log_entry){.level = level,
-                                                  .origin = AZFN__ORIGIN_BROKER,
-                                                  .event = azfn_span_of(event),
-                                                  .description = azfn__span(text, used),
-                                                  .function = asker->function,
-                                                  .invocation_id = asker->invocation_id});
 }
 
 static void tell_refused_again(struct azfn__policy *policy, struct refusal *refusal)
 {
-    const struct azfn__policy_asker asker = {.function = function_name(policy->config, refusal->function)};
-    struct shown name = show(item_name(policy->config, refusal->kind, refusal->item));
-    tell(policy, AZFN_LOG_WARNING,
-         refusal->rule ? "input_validation_fail:destination" : refused_events[refusal->kind], &asker,
-         "%" PRIu64 " more times: %s \"%s\": %s", refusal->untold, nouns[refusal->kind], name.text,
-         refusal->rule ? refusal->rule : "not granted");
+    struct azfn_span item = item_name(policy->config, refusal->kind, refusal->item);
+    struct telling telling = {.event = refusal->rule ? AZFN__EVENT_DESTINATION_RULE : refused_events[refusal->kind],
+                              .kind = refusal->kind,
+                              .asker = {.function = function_name(policy->config, refusal->function)},
+                              .item = item,
+                              .reason = refusal->rule ? refusal->rule : NOT_GRANTED,
+                              .count = refusal->untold};
+    tell(policy, &telling, "%" PRIu64 " more times: %s \"%s\": %s", refusal->untold, nouns[refusal->kind],
+         show(item).text, telling.reason);
     refusal->untold = 0;
 }
 
 static void tell_granted_again(struct azfn__policy *policy, enum kind kind, size_t function, struct grant *grant)
 {
-    const struct azfn__policy_asker asker = {.function = function_name(policy->config, function)};
-    struct azfn_span name = item_name(policy->config, kind, grant->item);
-    tell(policy, AZFN_LOG_INFORMATION, granted_events[kind], &asker, "%s \"%.*s\"%s%s used %" PRIu64 " more times",
-         nouns[kind], AZFN_SPAN_ARGS(name), grant->version[0] ? " of version " : "", grant->version, grant->untold);
+    struct azfn_span item = item_name(policy->config, kind, grant->item);
+    const struct telling telling = {.event = granted_events[kind],
+                                    .kind = kind,
+                                    .asker = {.function = function_name(policy->config, function)},
+                                    .item = item,
+                                    .version = grant->version,
+                                    .count = grant->untold};
+    tell(policy, &telling, "%s \"%.*s\"%s%s used %" PRIu64 " more times", nouns[kind], AZFN_SPAN_ARGS(item),
+         grant->version[0] ? " of version " : "", grant->version, grant->untold);
     grant->untold = 0;
+}
+
+static void tell_others(const struct azfn__policy *policy, uint64_t count)
+{
+    const struct telling telling = {.event = AZFN__EVENT_OTHERS_REFUSED, .item = azfn__absent(), .count = count};
+    if (count > 0) {
+        tell(policy, &telling, "%" PRIu64 " more refusals of other kinds", count);
+    } else {
+        tell(policy, &telling,
+             "the worker was refused %zu different things: the count of all others is told every five minutes",
+             MAX_REFUSALS);
+    }
 }
 
 static void on_tell_timer(uv_timer_t *timer);
@@ -165,8 +196,7 @@ static void tell_counts(struct azfn__policy *policy)
     }
     policy->refusal_count = kept;
     if (policy->others > 0) {
-        tell(policy, AZFN_LOG_WARNING, "authz_fail:others", &(struct azfn__policy_asker){.function = azfn__absent()},
-             "%" PRIu64 " more refusals of other kinds", policy->others);
+        tell_others(policy, policy->others);
     }
     policy->are_others_told = policy->others > 0;
     policy->others = 0;
@@ -298,9 +328,7 @@ static bool note_refusal(struct azfn__policy *policy, const struct refusal *key)
         return false;
     }
     policy->are_others_told = true;
-    tell(policy, AZFN_LOG_WARNING, "authz_fail:others", &(struct azfn__policy_asker){.function = azfn__absent()},
-         "the worker was refused %zu different things: the count of all others is told every five minutes",
-         MAX_REFUSALS);
+    tell_others(policy, 0);
     return false;
 }
 
@@ -313,13 +341,15 @@ static void refuse(struct azfn__policy *policy, const struct azfn__policy_asker 
     if (!note_refusal(policy, &key)) {
         return;
     }
-    struct shown function = show(asker->function);
-    struct shown asked = show(name);
-    tell(policy, AZFN_LOG_WARNING, refused_events[kind], asker, "function \"%s\" asked for %s \"%s\": %s",
-         function.text, nouns[kind], asked.text,
-         key.function == UNKNOWN ? "there is no such function"
-         : key.item == UNKNOWN   ? "there is none of that name in azfn.json"
-                                 : "azfn.json does not grant it");
+    const struct telling telling = {.event = refused_events[kind],
+                                    .kind = kind,
+                                    .asker = *asker,
+                                    .item = name,
+                                    .reason = key.function == UNKNOWN ? "there is no such function"
+                                              : key.item == UNKNOWN   ? "there is none of that name in azfn.json"
+                                                                      : NOT_GRANTED};
+    tell(policy, &telling, "function \"%s\" asked for %s \"%s\": %s", show(asker->function).text, nouns[kind],
+         show(name).text, telling.reason);
 }
 
 static struct grant *find_grant(const struct azfn__policy *policy, enum kind kind, size_t function,
@@ -382,8 +412,10 @@ static void record(struct azfn__policy *policy, const struct azfn__policy_asker 
     }
     (void)snprintf(grant->version, sizeof(grant->version), "%s", version);
     grant->is_told = true;
-    tell(policy, AZFN_LOG_INFORMATION, granted_events[kind], asker, "%s \"%.*s\"%s%s used", nouns[kind],
-         AZFN_SPAN_ARGS(name), grant->version[0] ? " of version " : "", grant->version);
+    const struct telling telling = {
+        .event = granted_events[kind], .kind = kind, .asker = *asker, .item = name, .version = grant->version};
+    tell(policy, &telling, "%s \"%.*s\"%s%s used", nouns[kind], AZFN_SPAN_ARGS(name),
+         grant->version[0] ? " of version " : "", grant->version);
 }
 
 void azfn__policy_record_read(struct azfn__policy *policy, const struct azfn__policy_asker *asker,
@@ -406,9 +438,12 @@ void azfn__policy_record_refusal(struct azfn__policy *policy, const struct azfn_
                                 .kind = KIND_DESTINATION,
                                 .rule = what};
     if (note_refusal(policy, &key)) {
-        struct shown function = show(asker->function);
-        tell(policy, AZFN_LOG_WARNING, "input_validation_fail:destination", asker,
-             "function \"%s\" asked destination \"%.*s\" for what its rules refuse: %s", function.text,
-             AZFN_SPAN_ARGS(destination->name), what);
+        const struct telling telling = {.event = AZFN__EVENT_DESTINATION_RULE,
+                                        .kind = KIND_DESTINATION,
+                                        .asker = *asker,
+                                        .item = destination->name,
+                                        .reason = what};
+        tell(policy, &telling, "function \"%s\" asked destination \"%.*s\" for what its rules refuse: %s",
+             show(asker->function).text, AZFN_SPAN_ARGS(destination->name), what);
     }
 }

@@ -22,6 +22,7 @@ void azfn__policy_destroy(struct azfn__policy *policy);
 struct azfn__policy_asker {
     struct azfn_span function;
     struct azfn_span invocation_id;
+    struct azfn_span trace_id; /* may be absent */
 };
 
 /* The secret, or NULL: there is no such function, no such secret, or it is not granted. The refusal is recorded here. */

@@ -10,7 +10,9 @@
 #include <limits.h>
 #include <netdb.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,15 +48,16 @@ static const struct azfn__landlock_path READABLE[] = {
 
 static const struct {
     unsigned layer;
-    const char *event;
+    enum azfn__security_event event;
+    const char *name;
     const char *missing;
 } PARTS[] = {
-    {AZFN__SANDBOX_LANDLOCK_FILES, "sys_monitor_disabled:landlock_files",
+    {AZFN__SANDBOX_LANDLOCK_FILES, AZFN__EVENT_LANDLOCK_FILES_OFF, "landlock_files",
      "this kernel has no Landlock, or it is turned off: the file system is kept from functions by seccomp alone"},
-    {AZFN__SANDBOX_LANDLOCK_NETWORK, "sys_monitor_disabled:landlock_network",
+    {AZFN__SANDBOX_LANDLOCK_NETWORK, AZFN__EVENT_LANDLOCK_NETWORK_OFF, "landlock_network",
      "this kernel's Landlock does not know TCP (version 4 does): connections are kept from functions by seccomp alone, "
      "and the broker may connect to any port"},
-    {AZFN__SANDBOX_LANDLOCK_SCOPE, "sys_monitor_disabled:landlock_scope",
+    {AZFN__SANDBOX_LANDLOCK_SCOPE, AZFN__EVENT_LANDLOCK_SCOPE_OFF, "landlock_scope",
      "this kernel's Landlock does not know signals and abstract sockets (version 6 does): both are kept from functions "
      "by "
      "seccomp alone"},
@@ -64,6 +67,13 @@ static const struct {
 static bool is_wanted(const struct azfn__config *config, unsigned layer)
 {
     return !config->is_sandbox_report_only && (azfn__sandbox_layers() & layer);
+}
+
+/* "a, b" */
+static void add_name(char list[AZFN__SANDBOXING_LIST_BYTES], const char *name)
+{
+    size_t length = strlen(list);
+    (void)snprintf(list + length, AZFN__SANDBOXING_LIST_BYTES - length, "%s%s", length > 0 ? ", " : "", name);
 }
 
 const char *azfn__sandboxing_check(struct azfn__sandboxing *sandboxing, const struct azfn__config *config,
@@ -95,20 +105,40 @@ void azfn__sandboxing_report(const struct azfn__sandboxing *sandboxing, const st
                              struct azfn__log_sink *log)
 {
     if (config->is_sandbox_report_only) {
+        const struct azfn__event_fields fields = {.reason = AZFN__SPAN("azfn.json")};
         azfn__log_sink_say(
-            log, AZFN_LOG_WARNING, "sys_monitor_disabled:sandbox",
+            log, AZFN__EVENT_SANDBOX_OFF, &fields,
             "azfn.json says \"sandbox\": \"report\": nothing keeps functions from files, connections and "
             "other processes; the kernel's audit log has their system calls, where it is on");
         return;
     }
     if (azfn__sandbox_layers() != AZFN__SANDBOX_ALL) {
-        azfn__log_sink_say(log, AZFN_LOG_WARNING, "sys_monitor_disabled:sandbox",
+        const struct azfn__event_fields fields = {.reason = AZFN__SPAN("built for tests")};
+        azfn__log_sink_say(log, AZFN__EVENT_SANDBOX_OFF, &fields,
                            "this program is built for tests: its sandbox is off, or parts of it are");
     }
     for (size_t i = 0; i < PART_COUNT; i++) {
         if (is_wanted(config, PARTS[i].layer & sandboxing->missing)) {
-            azfn__log_sink_say(log, AZFN_LOG_WARNING, PARTS[i].event, "%s", PARTS[i].missing);
+            azfn__log_sink_say(log, PARTS[i].event, NULL, "%s", PARTS[i].missing);
         }
+    }
+}
+
+void azfn__sandboxing_list(const struct azfn__sandboxing *sandboxing, const struct azfn__config *config,
+                           struct azfn__sandboxing_lists *out_lists)
+{
+    static const struct {
+        unsigned layer;
+        const char *name;
+    } others[] = {{AZFN__SANDBOX_SECCOMP, "seccomp"}, {AZFN__SANDBOX_LIMITS, "limits"}};
+    out_lists->on[0] = '\0';
+    out_lists->off[0] = '\0';
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        add_name(is_wanted(config, others[i].layer) ? out_lists->on : out_lists->off, others[i].name);
+    }
+    for (size_t i = 0; i < PART_COUNT; i++) {
+        bool is_on = is_wanted(config, PARTS[i].layer & ~sandboxing->missing);
+        add_name(is_on ? out_lists->on : out_lists->off, PARTS[i].name);
     }
 }
 
@@ -121,26 +151,40 @@ enum azfn_error azfn__sandboxing_begin(const struct azfn__config *config)
     return config->is_sandbox_report_only ? AZFN_OK : error;
 }
 
-/* There is no way from here to the log, whose state is unknown. */
+/* The log's state is unknown: what is needed for this line was made ready before. */
+static struct azfn__buffer last_line;
+static struct azfn__log_sink *last_line_log;
+
 static void on_forbidden_call(int signal_number, siginfo_t *info, void *context)
 {
-    static char line[] = "{\"level\":\"ERROR\",\"origin\":\"broker\",\"event\":\"malicious_syscall:broker\","
-                         "\"description\":\"the broker ends, since "
-                         "it made a system call that its sandbox forbids: number      \"}\n";
+    struct timespec now;
     (void)signal_number;
     (void)context;
-    char *digit = line + sizeof(line) - sizeof("\"}\n") - 1;
-    int number = info->si_syscall;
-    do {
-        *digit-- = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0 && *digit == ' ');
-    ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
+    clock_gettime(CLOCK_REALTIME, &now);
+    const struct azfn__log_entry entry = {
+        .event = AZFN__EVENT_BROKER_VIOLATION,
+        .origin = AZFN__ORIGIN_BROKER,
+        .fields = {.system_call_number = AZFN__NUMBER(info->si_syscall)},
+        .description = AZFN__SPAN("the broker ends, since it made a system call that its sandbox forbids"),
+        .app_id = last_line_log->app_id,
+        .sequence = last_line_log->sequence + 1,
+        .time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
+    const struct azfn__log_stream *stream = &last_line_log->streams[1];
+    if (stream->begun_bytes > 0) {
+        azfn__buffer_append_char(&last_line, '\n'); /* what was begun stays half a line */
+    }
+    azfn__log_line_append(&last_line, &entry);
+    ssize_t written = write(stream->is_closed ? STDOUT_FILENO : STDERR_FILENO, last_line.data, last_line.length);
     _exit(written < 0 ? 2 : 1);
 }
 
-static bool watch_calls(void)
+static bool watch_calls(struct azfn__log_sink *log)
 {
+    last_line_log = log;
+    azfn__buffer_init(&last_line, AZFN__LOG_LINE_MAX_BYTES * 2);
+    if (!azfn__buffer_reserve(&last_line, AZFN__LOG_LINE_MAX_BYTES)) {
+        return false;
+    }
     struct sigaction action = {.sa_sigaction = on_forbidden_call, .sa_flags = SA_SIGINFO};
     sigfillset(&action.sa_mask);
     return sigaction(SIGSYS, &action, NULL) == 0;
@@ -250,7 +294,7 @@ enum azfn_error azfn__sandboxing_enter(const struct azfn__services *services,
     if (!is_report_only && restrict_files_and_ports(services, options) != AZFN_OK) {
         return AZFN_ERROR_SYSTEM;
     }
-    if (!(layers & AZFN__SANDBOX_SECCOMP) || !watch_calls()) {
+    if (!(layers & AZFN__SANDBOX_SECCOMP) || !watch_calls(options->log)) {
         return layers & AZFN__SANDBOX_SECCOMP ? AZFN_ERROR_SYSTEM : AZFN_OK;
     }
     enum azfn_error error = azfn__seccomp_apply(AZFN__SECCOMP_BROKER, is_report_only);

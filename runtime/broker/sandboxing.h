@@ -20,6 +20,15 @@ const char *azfn__sandboxing_check(struct azfn__sandboxing *sandboxing, const st
 void azfn__sandboxing_report(const struct azfn__sandboxing *sandboxing, const struct azfn__config *config,
                              struct azfn__log_sink *log);
 
+/* The layers' names, "seccomp, limits"; as they are now, for as long as the process lives. */
+#define AZFN__SANDBOXING_LIST_BYTES 96
+struct azfn__sandboxing_lists {
+    char on[AZFN__SANDBOXING_LIST_BYTES];
+    char off[AZFN__SANDBOXING_LIST_BYTES]; /* by the configuration, or since the kernel lacks them */
+};
+void azfn__sandboxing_list(const struct azfn__sandboxing *sandboxing, const struct azfn__config *config,
+                           struct azfn__sandboxing_lists *out_lists);
+
 /* Before there is an event loop. Error: AZFN_ERROR_SYSTEM with errno. */
 AZFN_MUST_USE enum azfn_error azfn__sandboxing_begin(const struct azfn__config *config);
 

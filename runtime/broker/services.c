@@ -8,17 +8,6 @@
 
 #define IDENTITY_MAX_BYTES ((size_t)64 << 10)
 
-static const struct azfn__credential_events TOKEN_EVENTS = {.noun = "token",
-                                                            .fetched = "authn_token_created:managed_identity",
-                                                            .refreshed = "authn_token_created:managed_identity",
-                                                            .failed = "authn_login_fail:managed_identity",
-                                                            .stale = "authn_login_fail:managed_identity"};
-static const struct azfn__credential_events SECRET_EVENTS = {.noun = "secret",
-                                                             .fetched = "sensitive_read:key_vault",
-                                                             .refreshed = "sensitive_read:key_vault",
-                                                             .failed = "sensitive_read:key_vault_failed",
-                                                             .stale = "sensitive_read:key_vault_stale"};
-
 static enum azfn_error fail(struct azfn__config_fault *fault, enum azfn_error error, const char *reason)
 {
     snprintf(fault->message, sizeof(fault->message), "%s", reason);
@@ -86,14 +75,15 @@ static enum azfn_error make_identity(struct azfn__services *services, const stru
         return error;
     }
     if (reason) { /* each fetch says so as well, but perhaps not before the first order is lost */
-        azfn__log_sink_say(options->log, AZFN_LOG_WARNING, "authn_login_fail:managed_identity",
+        const struct azfn__event_fields fields = {.reason = azfn_span_of(reason)};
+        azfn__log_sink_say(options->log, AZFN__EVENT_TOKEN_FAILED, &fields,
                            "no token of the managed identity can be had: %s", reason);
     }
     const struct azfn__credential_cache_options cache = {.loop = options->loop,
                                                          .slab = options->slab,
                                                          .log = options->log,
                                                          .source = services->identity,
-                                                         .events = TOKEN_EVENTS,
+                                                         .events = &azfn__credential_token_events,
                                                          .refreshes_at_half_life = true};
     return azfn__credential_cache_new(&cache, &services->tokens);
 }
@@ -117,7 +107,7 @@ static enum azfn_error make_secrets(struct azfn__services *services, const struc
                                                          .slab = options->slab,
                                                          .log = options->log,
                                                          .source = services->vault,
-                                                         .events = SECRET_EVENTS,
+                                                         .events = &azfn__credential_secret_events,
                                                          .refresh_ms = config->limits.secret_refresh_ms,
                                                          .stale_limit_ms = config->limits.secret_stale_ms};
     enum azfn_error error = azfn__credential_cache_new(&cache, &services->secrets);
@@ -199,4 +189,7 @@ void azfn__services_end(struct azfn__services *services)
 {
     azfn__policy_destroy(services->policy);
     services->policy = NULL;
+    if (services->destinations) {
+        azfn__destinations_tell_counts(services->destinations);
+    }
 }

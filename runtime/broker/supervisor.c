@@ -5,6 +5,7 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,21 +26,25 @@ static void end(struct azfn__supervisor *supervisor, int exit_code)
     }
 }
 
-/* Logs why a worker can't be there, and keeps it for the last line of all. */
-static void tell_fault(struct azfn__supervisor *supervisor, enum azfn__log_origin origin, struct azfn_span text)
+/* Logs why a worker can't be there, and keeps it for the last line of all. worker: NULL where there is none yet. */
+static void tell_fault(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker,
+                       enum azfn__log_origin origin, struct azfn_span text)
 {
-    azfn__log_sink_write(supervisor->options.log, (struct azfn__log_entry){.level = AZFN_LOG_ERROR,
+    if (worker) {
+        worker->is_told = true;
+    }
+    azfn__log_sink_write(supervisor->options.log, (struct azfn__log_entry){.event = AZFN__EVENT_WORKER_START_CRASH,
                                                                            .origin = origin,
-                                                                           .event = AZFN__SPAN("sys_crash:worker"),
                                                                            .description = text});
     snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%.*s", AZFN_SPAN_ARGS(text));
 }
 
-static void tell_errno(struct azfn__supervisor *supervisor, const char *what, int error)
+static void tell_errno(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, const char *what,
+                       int error)
 {
     char text[128];
     int length = snprintf(text, sizeof(text), "%s: %s", what, strerror(error));
-    tell_fault(supervisor, AZFN__ORIGIN_BROKER, azfn__span(text, length > 0 ? (size_t)length : 0));
+    tell_fault(supervisor, worker, AZFN__ORIGIN_BROKER, azfn__span(text, length > 0 ? (size_t)length : 0));
 }
 
 static void count_failed_start(struct azfn__supervisor *supervisor)
@@ -48,14 +53,15 @@ static void count_failed_start(struct azfn__supervisor *supervisor)
         return;
     }
     unsigned failed_starts = supervisor->schedule.failed_starts;
+    const struct azfn__event_fields fields = {.count = AZFN__NUMBER(failed_starts)};
     if (supervisor->workers.serving) {
-        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:worker",
+        azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_START_CRASH, &fields,
                            "a worker that was to replace another one ended %u times in a row before it was ready, so "
                            "the other one stays for now; the last time: %s",
                            failed_starts, supervisor->last_fault);
         azfn__restart_schedule_wait(&supervisor->schedule, SUCCESSOR_RETRY_MS);
     } else {
-        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:worker",
+        azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_START_CRASH, &fields,
                            "the worker ended %u times in a row before it was ready, so the handler ends; the last "
                            "time: %s",
                            failed_starts, supervisor->last_fault);
@@ -66,8 +72,8 @@ static void count_failed_start(struct azfn__supervisor *supervisor)
 static void log_death(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker, int status)
 {
     char text[AZFN__DEATH_TEXT_BYTES];
-    azfn__death_report_write(supervisor->options.log, worker->flight_record, status, worker->is_ready,
-                             &supervisor->suspects, text);
+    const struct azfn__death death = {.status = status, .was_ready = worker->is_ready, .is_told = worker->is_told};
+    azfn__death_report_write(supervisor->options.log, worker->flight_record, &death, &supervisor->suspects, text);
     if (!worker->is_ready && !supervisor->last_fault[0]) {
         snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%s", text);
     }
@@ -76,10 +82,22 @@ static void log_death(struct azfn__supervisor *supervisor, const struct azfn__wo
 static void on_loss_limit(uv_timer_t *timer)
 {
     struct azfn__supervisor *supervisor = timer->data;
-    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:launcher",
+    const struct azfn__event_fields fields = {.reason = AZFN__SPAN("hangs")};
+    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_LAUNCHER_CRASH, &fields,
                        "the end of a lost worker was not reported within %d ms: the launcher does not work any more",
                        AZFN__LOSS_LIMIT_MS);
     end(supervisor, 1);
+}
+
+/* An event about a worker that is killed then; with what it says its loop runs. */
+static void tell_kill(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker,
+                      enum azfn__security_event event, const char *what, const char *reason)
+{
+    const struct azfn__flight_slot copy = worker->flight_record->loop; /* it may write to it at any time */
+    struct azfn__event_fields fields = {.reason = azfn_span_of(reason)};
+    azfn__flight_record_read(&copy, &fields.function, &fields.invocation_id);
+    worker->is_told = true;
+    azfn__log_sink_say(supervisor->options.log, event, &fields, "the worker%s is killed, since %s", what, reason);
 }
 
 /* A launcher that is gone is noticed by itself; one that hangs, by the timer. */
@@ -95,7 +113,8 @@ static void kill_worker(struct azfn__supervisor *supervisor, struct azfn__worker
 
 static void replace_ended(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker)
 {
-    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_WARNING, "sys_restart:worker",
+    const struct azfn__event_fields fields = {.reason = AZFN__SPAN("the worker has ended")};
+    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_RESTART, &fields,
                        "starting another worker; the port stays open");
     supervisor->is_replacing = false;
     supervisor->workers.serving = supervisor->workers.successor; /* which is on its way, if there is one */
@@ -135,7 +154,8 @@ static void take_drained_end(struct azfn__supervisor *supervisor, const struct a
 /* An earlier worker could listen on it. The host makes a new one at once, and does not count this as a failure. */
 static void end_for_socket(struct azfn__supervisor *supervisor)
 {
-    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "malicious_socket:worker",
+    const struct azfn__event_fields fields = {.reason = azfn_span_of(supervisor->last_fault)};
+    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_SOCKET, &fields,
                        "a new worker can't listen on the socket that an earlier one has used, which may have been "
                        "sabotaged: the handler ends, to be started anew; %s",
                        supervisor->last_fault);
@@ -146,7 +166,7 @@ static void take_end(struct azfn__supervisor *supervisor, struct azfn__worker_pr
                      bool was_told, int status)
 {
     if (was_told && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_INFORMATION, NULL,
+        azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_SHUTDOWN, NULL,
                            "the worker that was replaced has finished what it had in flight, and ended");
         return;
     }
@@ -195,17 +215,27 @@ static void on_worker_ended(struct azfn__supervisor *supervisor, struct azfn__wo
     azfn__worker_process_close(worker);
 }
 
+static void tell_startup(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker,
+                         bool is_successor)
+{
+    const struct azfn__event_fields fields = {.duration_ms = AZFN__NUMBER(worker->ready_at_ms - worker->started_at_ms)};
+    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_STARTUP, &fields, "%s",
+                       is_successor ? "the new worker serves; the one that it replaces finishes what it has in flight"
+                                    : "a worker serves");
+}
+
 static void on_ready(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker)
 {
     worker->is_ready = true;
+    worker->is_told = false;
     worker->ready_at_ms = uv_now(supervisor->options.loop);
     uv_timer_stop(&supervisor->ready_timer);
     azfn__restart_schedule_succeed(&supervisor->schedule);
-    if (worker == supervisor->workers.successor && !worker->has_ended && !worker->is_killed) {
+    const bool is_successor =
+        worker == supervisor->workers.successor && !worker->has_ended && !worker->is_killed;
+    if (is_successor) {
         supervisor->is_replacing = false;
         azfn__worker_set_hand_over(&supervisor->workers);
-        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_INFORMATION, NULL,
-                           "the new worker serves; the one that it replaces finishes what it has in flight");
     }
     if (worker == supervisor->workers.serving && !worker->has_ended) {
         azfn__loop_watch_turn_to(&supervisor->loop_watch, worker->flight_record);
@@ -213,6 +243,9 @@ static void on_ready(struct azfn__supervisor *supervisor, struct azfn__worker_pr
     if (!supervisor->was_ready) {
         supervisor->was_ready = true;
         supervisor->options.on_first_ready(supervisor->options.user_data);
+    }
+    if (!worker->has_ended) {
+        tell_startup(supervisor, worker, is_successor);
     }
 }
 
@@ -224,10 +257,12 @@ static void on_replace(struct azfn__supervisor *supervisor, const struct azfn__w
         supervisor->is_replacing || supervisor->is_draining) {
         return;
     }
+    reason.length = reason.length < REASON_MAX_BYTES ? reason.length : REASON_MAX_BYTES;
+    const struct azfn__event_fields fields = {.reason = reason};
     supervisor->is_replacing = true;
-    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_WARNING, "sys_restart:worker",
+    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_RESTART, &fields,
                        "starting another worker, which replaces this one when it is ready, since this one says: %.*s",
-                       (int)(reason.length < REASON_MAX_BYTES ? reason.length : REASON_MAX_BYTES), reason.data);
+                       AZFN_SPAN_ARGS(reason));
     azfn__restart_schedule_replace(&supervisor->schedule, worker->ready_at_ms);
 }
 
@@ -242,7 +277,7 @@ static bool on_frame(struct azfn__worker_process *worker, const struct azfn__fra
         break;
     case AZFN__FRAME_FAULT:
         if (!worker->is_ready) { /* another one's is none of its business */
-            tell_fault(supervisor, AZFN__ORIGIN_WORKER, frame->payload);
+            tell_fault(supervisor, worker, AZFN__ORIGIN_WORKER, frame->payload);
         }
         break;
     case AZFN__FRAME_ACCEPTED:
@@ -264,8 +299,7 @@ static void on_lost(struct azfn__worker_process *worker, const char *reason, voi
 {
     struct azfn__supervisor *supervisor = user_data;
     if (reason) {
-        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "malicious_frame:worker",
-                           "the worker is killed, since %s", reason);
+        tell_kill(supervisor, worker, AZFN__EVENT_WORKER_FRAME, "", reason);
     }
     if (worker->pid > 0 && !worker->has_ended) {
         kill_worker(supervisor, worker);
@@ -275,8 +309,7 @@ static void on_lost(struct azfn__worker_process *worker, const char *reason, voi
 static void on_retirement_expired(struct azfn__worker_process *worker, const char *reason, void *user_data)
 {
     struct azfn__supervisor *supervisor = user_data;
-    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_shutdown:worker",
-                       "the worker that was replaced is killed, since %s", reason);
+    tell_kill(supervisor, worker, AZFN__EVENT_WORKER_SHUTDOWN_KILLED, " that was replaced", reason);
     kill_worker(supervisor, worker);
 }
 
@@ -284,6 +317,7 @@ static void on_blocked(void *user_data)
 {
     struct azfn__supervisor *supervisor = user_data;
     if (supervisor->workers.serving) {
+        supervisor->workers.serving->is_told = true;
         kill_worker(supervisor, supervisor->workers.serving);
     }
 }
@@ -292,7 +326,7 @@ static void on_ready_limit(uv_timer_t *timer)
 {
     struct azfn__supervisor *supervisor = timer->data;
     struct azfn__worker_process *worker = azfn__worker_set_starting(&supervisor->workers);
-    tell_fault(supervisor, AZFN__ORIGIN_BROKER, AZFN__SPAN("the worker was not ready in time, and is killed"));
+    tell_fault(supervisor, worker, AZFN__ORIGIN_BROKER, AZFN__SPAN("the worker was not ready in time, and is killed"));
     if (worker) {
         kill_worker(supervisor, worker);
     }
@@ -321,7 +355,7 @@ static void start_worker(void *user_data)
     enum azfn_error error = azfn__worker_process_start(
         &options, supervisor->workers.serving ? &supervisor->workers.successor : &supervisor->workers.serving);
     if (error != AZFN_OK) {
-        tell_errno(supervisor, "can't start a worker", errno);
+        tell_errno(supervisor, NULL, "can't start a worker", errno);
         count_failed_start(supervisor);
         return;
     }
@@ -336,7 +370,7 @@ static void take_started(struct azfn__supervisor *supervisor, const struct azfn_
     }
     worker->pid = report->pid;
     if (report->value != 0) {
-        tell_errno(supervisor, "can't execute a worker", report->value);
+        tell_errno(supervisor, worker, "can't execute a worker", report->value);
     }
     if (report->pid == 0) {
         remove_worker(supervisor, worker);
@@ -367,8 +401,9 @@ static void on_launcher(uv_poll_t *handle, int status, int events)
         }
     }
     if (error == AZFN_ERROR_NOT_FOUND) {
+        const struct azfn__event_fields fields = {.reason = AZFN__SPAN("has ended")};
         uv_poll_stop(handle);
-        azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_crash:launcher",
+        azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_LAUNCHER_CRASH, &fields,
                            "the launcher has ended, so no worker can be started any more");
         end(supervisor, 1);
     }
@@ -404,13 +439,19 @@ enum azfn_error azfn__supervisor_start(struct azfn__supervisor *supervisor,
     return uv_poll_start(&supervisor->launcher_poll, UV_READABLE, on_launcher) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
 
+static void end_unfinished(struct azfn__supervisor *supervisor, const char *why)
+{
+    uint64_t waited_ms = uv_now(supervisor->options.loop) - supervisor->draining_since_ms;
+    const struct azfn__event_fields fields = {.duration_ms = AZFN__NUMBER(waited_ms)};
+    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_SHUTDOWN_UNFINISHED, &fields,
+                       "not everything in flight was finished within %" PRIu64 " ms, %s: giving up on the rest",
+                       waited_ms, why);
+    end_draining(supervisor);
+}
+
 static void on_drain_limit(uv_timer_t *timer)
 {
-    struct azfn__supervisor *supervisor = timer->data;
-    azfn__log_sink_say(supervisor->options.log, AZFN_LOG_ERROR, "sys_shutdown",
-                       "not everything in flight was finished within %d ms: giving up on the rest",
-                       AZFN__DRAIN_LIMIT_MS);
-    end_draining(supervisor);
+    end_unfinished(timer->data, "which is the limit");
 }
 
 void azfn__supervisor_drain(struct azfn__supervisor *supervisor)
@@ -421,11 +462,16 @@ void azfn__supervisor_drain(struct azfn__supervisor *supervisor)
     }
     struct azfn__worker_process *worker = supervisor->workers.serving;
     bool is_serving = worker && worker->is_ready && !worker->is_killed;
-    if (supervisor->is_draining || (!is_serving && supervisor->workers.retirement.count == 0)) {
+    if (supervisor->is_draining) {
+        end_unfinished(supervisor, "and the end was asked for once more");
+        return;
+    }
+    if (!is_serving && supervisor->workers.retirement.count == 0) {
         end_draining(supervisor);
         return;
     }
     supervisor->is_draining = true;
+    supervisor->draining_since_ms = uv_now(supervisor->options.loop);
     azfn__restart_schedule_stop(&supervisor->schedule);
     uv_timer_stop(&supervisor->ready_timer);
     uv_timer_start(&supervisor->drain_timer, on_drain_limit, AZFN__DRAIN_LIMIT_MS, 0);

@@ -50,6 +50,7 @@ struct azfn__supervisor {
     uv_timer_t loss_timer;  /* while one has to be reported dead */
     struct azfn__suspects suspects; /* of all workers that died */
     char last_fault[256];   /* why the last start failed, as far as somebody said so */
+    uint64_t draining_since_ms;
     bool is_replacing;      /* a successor starts, or waits for its time */
     bool was_ready;
     bool is_draining;

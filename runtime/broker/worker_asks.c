@@ -1,6 +1,7 @@
 #include "broker/worker_asks.h"
 
 #include "base/span.h"
+#include "base/trace_id.h"
 #include "broker/worker_secrets.h"
 
 #include <stdlib.h>
@@ -155,7 +156,9 @@ static bool take_request(struct azfn__worker_asks *asks, struct azfn_span payloa
     if ((ask.id & UINT16_MAX) >= MAX_REQUESTS || *place) {
         return false;
     }
-    const struct azfn__policy_asker asker = {.function = ask.function, .invocation_id = ask.invocation_id};
+    const struct azfn__policy_asker asker = {.function = ask.function,
+                                             .invocation_id = ask.invocation_id,
+                                             .trace_id = azfn__trace_id_of(ask.trace_parent)};
     const struct azfn__config_destination *destination =
         azfn__policy_find_destination(asks->services->policy, &asker, ask.destination);
     struct request *request = destination ? calloc(1, sizeof(*request)) : NULL;

@@ -103,11 +103,10 @@ static bool take_log(struct azfn__worker_process *worker, struct azfn_span paylo
     if (!azfn__frame_decode_log(payload, &log)) {
         return false;
     }
-    azfn__log_sink_write(worker->log, (struct azfn__log_entry){.level = log.level,
+    azfn__log_sink_write(worker->log, (struct azfn__log_entry){.event = log.event,
+                                                               .level = log.level,
                                                                .origin = AZFN__ORIGIN_WORKER,
-                                                               .event = log.event,
-                                                               .function = log.function,
-                                                               .invocation_id = log.invocation_id,
+                                                               .fields = log.fields,
                                                                .description = log.text});
     return true;
 }
@@ -339,6 +338,7 @@ enum azfn_error azfn__worker_process_start(const struct azfn__worker_process_opt
     }
     worker->next_turn.data = worker;
     worker->open_handles++;
+    worker->started_at_ms = uv_now(loop);
     if (azfn__frame_writer_init(&worker->writer, loop, (uv_stream_t *)&worker->channel) != AZFN_OK) {
         goto cleanup;
     }

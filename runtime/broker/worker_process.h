@@ -36,8 +36,10 @@ struct azfn__worker_process {
     pid_t pid; /* 0 until the launcher has reported it */
     bool is_ready;
     bool is_killed; /* its end is awaited */
+    bool is_told;   /* the log has why it ends */
     bool has_ended; /* what it had still sent is being read */
-    uint64_t ready_at_ms; /* uv_now() */
+    uint64_t started_at_ms; /* uv_now(); as ready_at_ms */
+    uint64_t ready_at_ms;
     uv_pipe_t channel;
     uv_idle_t next_turn; /* runs where more of the channel is left for it */
     struct azfn__worker_output outputs[2]; /* stdout, stderr */

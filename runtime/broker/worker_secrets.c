@@ -1,6 +1,7 @@
 #include "broker/worker_secrets.h"
 
 #include "base/span.h"
+#include "base/trace_id.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,8 @@ struct azfn__secret_wait {
     size_t function_length;
     char invocation_id[INVOCATION_ID_MAX_BYTES];
     size_t invocation_id_length;
+    char trace_id[AZFN__TRACE_ID_BYTES];
+    size_t trace_id_length; /* 0: it has none */
 };
 
 void azfn__worker_secrets_init(struct azfn__worker_secrets *secrets, struct azfn__services *services,
@@ -100,7 +103,8 @@ static void give(struct azfn__secret_wait *wait, const struct azfn__credential *
 {
     const struct azfn__policy_asker asker = {
         .function = azfn__span(wait->function, wait->function_length),
-        .invocation_id = azfn__span(wait->invocation_id, wait->invocation_id_length)};
+        .invocation_id = azfn__span(wait->invocation_id, wait->invocation_id_length),
+        .trace_id = wait->trace_id_length > 0 ? azfn__span(wait->trace_id, wait->trace_id_length) : azfn__absent()};
     hand_over(wait->owner, wait->id, &asker, wait->secret, credential);
     forget(wait);
 }
@@ -153,8 +157,8 @@ static size_t keep(char *out, size_t capacity, struct azfn_span text)
     return length;
 }
 
-static enum azfn_error await_secret(struct azfn__worker_secrets *secrets, const struct azfn__secret_ask *ask,
-                                    const struct azfn__config_secret *secret)
+static enum azfn_error await_secret(struct azfn__worker_secrets *secrets, uint32_t id,
+                                    const struct azfn__policy_asker *asker, const struct azfn__config_secret *secret)
 {
     if (secrets->wait_count >= MAX_WAITS) {
         return AZFN_ERROR_LIMIT;
@@ -164,10 +168,11 @@ static enum azfn_error await_secret(struct azfn__worker_secrets *secrets, const 
         return AZFN_ERROR_NO_MEMORY;
     }
     wait->owner = secrets;
-    wait->id = ask->id;
+    wait->id = id;
     wait->secret = secret;
-    wait->function_length = keep(wait->function, sizeof(wait->function), ask->function);
-    wait->invocation_id_length = keep(wait->invocation_id, sizeof(wait->invocation_id), ask->invocation_id);
+    wait->function_length = keep(wait->function, sizeof(wait->function), asker->function);
+    wait->invocation_id_length = keep(wait->invocation_id, sizeof(wait->invocation_id), asker->invocation_id);
+    wait->trace_id_length = keep(wait->trace_id, sizeof(wait->trace_id), asker->trace_id);
     enum azfn_error error =
         azfn__credential_cache_wait(secrets->services->secrets, secret->name, on_credential, wait, &wait->handle);
     if (error != AZFN_OK) {
@@ -185,7 +190,9 @@ bool azfn__worker_secrets_take(struct azfn__worker_secrets *secrets, struct azfn
     if (!azfn__ask_decode_secret(payload, &ask)) {
         return false;
     }
-    const struct azfn__policy_asker asker = {.function = ask.function, .invocation_id = ask.invocation_id};
+    const struct azfn__policy_asker asker = {.function = ask.function,
+                                             .invocation_id = ask.invocation_id,
+                                             .trace_id = azfn__trace_id_of(ask.trace_parent)};
     const struct azfn__config_secret *secret =
         azfn__policy_find_secret(secrets->services->policy, &asker, ask.name);
     if (!secret) {
@@ -197,7 +204,7 @@ bool azfn__worker_secrets_take(struct azfn__worker_secrets *secrets, struct azfn
         hand_over(secrets, ask.id, &asker, secret, credential);
         return true;
     }
-    enum azfn_error error = await_secret(secrets, &ask, secret);
+    enum azfn_error error = await_secret(secrets, ask.id, &asker, secret);
     if (error != AZFN_OK) {
         refuse_secret(secrets, ask.id, error);
     }

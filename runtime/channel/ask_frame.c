@@ -19,6 +19,7 @@ bool azfn__ask_append_secret(struct azfn__buffer *out, const struct azfn__secret
     azfn__payload_append(out, ask->id, 4);
     azfn__payload_append_text(out, ask->function);
     azfn__payload_append_text(out, ask->invocation_id);
+    azfn__payload_append_text(out, ask->trace_parent);
     azfn__payload_append_text(out, ask->name);
     return azfn__frame_end(out, begin);
 }
@@ -27,6 +28,7 @@ bool azfn__ask_decode_secret(struct azfn_span payload, struct azfn__secret_ask *
 {
     return take_id(&payload, &out_ask->id) && azfn__payload_take_text(&payload, &out_ask->function) &&
            azfn__payload_take_text(&payload, &out_ask->invocation_id) &&
+           azfn__payload_take_text(&payload, &out_ask->trace_parent) &&
            azfn__payload_take_text(&payload, &out_ask->name) && payload.length == 0;
 }
 

@@ -17,11 +17,12 @@
 /* For body_bytes: the last piece tells. */
 #define AZFN__ASK_UNKNOWN_BYTES UINT64_MAX
 
-/* SECRET_ASK: id (4), then three texts. */
+/* SECRET_ASK: id (4), then four texts. */
 struct azfn__secret_ask {
     uint32_t id;
     struct azfn_span function;
     struct azfn_span invocation_id;
+    struct azfn_span trace_parent; /* may be empty */
     struct azfn_span name;
 };
 AZFN_MUST_USE bool azfn__ask_append_secret(struct azfn__buffer *out, const struct azfn__secret_ask *ask);

@@ -5,6 +5,11 @@
 
 #include <sodium.h>
 
+#define LOG_NUMBER_BYTES 8
+/* More than a line shows of them, so that it marks what is cut. */
+#define LOG_FIELD_MAX_BYTES 1280
+#define LOG_TEXT_MAX_BYTES ((size_t)8 << 10)
+
 /* One read of the stream may bring the end of one frame and the beginning of many. */
 #define READER_MAX_BYTES (AZFN__FRAME_HEADER_BYTES + AZFN__FRAME_MAX_PAYLOAD_BYTES + ((size_t)64 << 10))
 
@@ -53,32 +58,94 @@ static struct azfn_span cut(struct azfn_span text, size_t max_bytes)
     return text;
 }
 
+/* A URL is cut behind what is not shown of it: its half would not be known for user info. */
+static struct azfn_span field_text(struct azfn__event_fields *fields, enum azfn__event_field field)
+{
+    struct azfn_span text = *azfn__event_field_text(fields, field);
+    bool is_url = azfn__event_field_info(field)->type == AZFN__FIELD_TYPE_URL;
+    return cut(is_url ? azfn__event_url_shown(text) : text, LOG_FIELD_MAX_BYTES);
+}
+
+static void append_field(struct azfn__buffer *out, struct azfn__event_fields *fields, enum azfn__event_field field)
+{
+    azfn__buffer_append_char(out, (char)field);
+    if (azfn__event_field_is_number(field)) {
+        azfn__payload_append(out, LOG_NUMBER_BYTES, 2);
+        azfn__payload_append(out, (uint64_t)azfn__event_field_number(fields, field)->value, LOG_NUMBER_BYTES);
+    } else {
+        azfn__payload_append_text(out, field_text(fields, field));
+    }
+}
+
 void azfn__frame_append_log(struct azfn__buffer *out, const struct azfn__log_frame *log)
 {
-    struct azfn_span event = cut(log->event, 256);
-    struct azfn_span function = cut(log->function, 128);
-    struct azfn_span invocation_id = cut(log->invocation_id, 128);
-    size_t overhead = 1 + 4 * 2 + event.length + function.length + invocation_id.length;
-    struct azfn_span text = cut(log->text, AZFN__FRAME_MAX_PAYLOAD_BYTES - overhead);
+    const struct azfn__security_event_info *info = azfn__security_event_info(log->event);
+    struct azfn__event_fields fields = log->fields;
+    uint64_t set = azfn__event_fields_set(&fields) & info->fields;
+    size_t begin = azfn__frame_begin(out, AZFN__FRAME_LOG);
+    azfn__payload_append(out, log->event == AZFN__EVENT_NONE ? log->level : info->level, 1);
+    azfn__payload_append(out, log->event, 2);
+    azfn__payload_append(out, (uint64_t)__builtin_popcountll(set), 1);
+    for (unsigned i = 0; i < AZFN__EVENT_FIELD_COUNT; i++) {
+        if (set >> i & 1) {
+            append_field(out, &fields, (enum azfn__event_field)i);
+        }
+    }
+    azfn__payload_append_text(out, cut(log->text, LOG_TEXT_MAX_BYTES));
+    bool fits = azfn__frame_end(out, begin); /* as the longest texts do */
+    (void)fits;
+}
 
-    append_header(out, AZFN__FRAME_LOG, overhead + text.length);
-    azfn__buffer_append_char(out, (char)log->level);
-    azfn__payload_append_text(out, event);
-    azfn__payload_append_text(out, function);
-    azfn__payload_append_text(out, invocation_id);
-    azfn__payload_append_text(out, text);
+/* *allowed are the fields that may still come: those of the event, in their order. */
+static bool take_field(struct azfn_span *rest, struct azfn__event_fields *fields, uint64_t *allowed)
+{
+    uint64_t id;
+    uint64_t value;
+    struct azfn_span text;
+    if (!azfn__payload_take(rest, 1, &id) || id >= AZFN__EVENT_FIELD_COUNT || !(*allowed >> id & 1) ||
+        !azfn__payload_take_text(rest, &text)) {
+        return false;
+    }
+    *allowed &= ~UINT64_C(1) << id;
+    enum azfn__event_field field = (enum azfn__event_field)id;
+    if (!azfn__event_field_is_number(field)) {
+        bool may_be_empty = azfn__event_field_info(field)->type == AZFN__FIELD_TYPE_LIST;
+        *azfn__event_field_text(fields, field) = text;
+        return text.length <= LOG_FIELD_MAX_BYTES && (text.length > 0 || may_be_empty);
+    }
+    if (text.length != LOG_NUMBER_BYTES || !azfn__payload_take(&text, LOG_NUMBER_BYTES, &value)) {
+        return false;
+    }
+    *azfn__event_field_number(fields, field) = AZFN__NUMBER(value);
+    return true;
 }
 
 bool azfn__frame_decode_log(struct azfn_span payload, struct azfn__log_frame *out_log)
 {
-    if (payload.length < 1 || (unsigned char)payload.data[0] > AZFN_LOG_ERROR) {
+    struct azfn_span rest = payload;
+    uint64_t level;
+    uint64_t event;
+    uint64_t count;
+    *out_log = (struct azfn__log_frame){.event = AZFN__EVENT_NONE};
+    if (!azfn__payload_take(&rest, 1, &level) || level > AZFN_LOG_ERROR || !azfn__payload_take(&rest, 2, &event) ||
+        event >= AZFN__EVENT_COUNT || !azfn__payload_take(&rest, 1, &count)) {
         return false;
     }
-    out_log->level = (enum azfn_log_level)payload.data[0];
-    struct azfn_span rest = azfn__span_from(payload, 1);
-    return azfn__payload_take_text(&rest, &out_log->event) && azfn__payload_take_text(&rest, &out_log->function) &&
-           azfn__payload_take_text(&rest, &out_log->invocation_id) &&
-           azfn__payload_take_text(&rest, &out_log->text) && rest.length == 0;
+    out_log->level = (enum azfn_log_level)level;
+    out_log->event = (enum azfn__security_event)event;
+    const struct azfn__security_event_info *info = azfn__security_event_info(out_log->event);
+    if (info->source == AZFN__SOURCE_BROKER ||
+        (out_log->event != AZFN__EVENT_NONE && out_log->level != info->level)) {
+        return false;
+    }
+    uint64_t allowed = info->fields;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!take_field(&rest, &out_log->fields, &allowed)) {
+            return false;
+        }
+    }
+    return azfn__payload_take_text(&rest, &out_log->text) && rest.length == 0 &&
+           out_log->text.length <= LOG_TEXT_MAX_BYTES;
 }
 
 void azfn__frame_reader_init(struct azfn__frame_reader *reader)

@@ -7,6 +7,7 @@
 #define AZFN_CHANNEL_FRAME_H
 
 #include "base/buffer.h"
+#include "base/security_event.h"
 
 #include <azfn.h>
 
@@ -18,7 +19,8 @@ enum azfn__frame_type {
     /* worker to broker */
     AZFN__FRAME_READY = 1,    /* no payload: it listens and serves */
     AZFN__FRAME_FAULT = 2,    /* one text: why it can't serve; it ends after this */
-    AZFN__FRAME_LOG = 3,      /* level (1 byte: enum azfn_log_level), then event, function, invocation id, text */
+    AZFN__FRAME_LOG = 3,      /* level (1 byte), event (2), how many fields (1), each in its order: which (1), its
+                               * text; then a text */
     AZFN__FRAME_ACCEPTED = 4, /* no payload: draining, and nothing is left in the listening socket's queue */
     AZFN__FRAME_REPLACE = 5,  /* one text: why another worker should take its place; it serves until then */
     /* ask_frame.h has these */
@@ -41,12 +43,11 @@ struct azfn__frame {
     struct azfn_span payload; /* valid until the reader is fed or asked again */
 };
 
-/* The payload of AZFN__FRAME_LOG. */
+/* The payload of AZFN__FRAME_LOG. A number's text is its 8 bytes, little-endian. */
 struct azfn__log_frame {
-    enum azfn_log_level level;
-    struct azfn_span event; /* a security event's name; empty for a function's own line */
-    struct azfn_span function;
-    struct azfn_span invocation_id;
+    enum azfn__security_event event; /* AZFN__EVENT_NONE: a function's own line */
+    enum azfn_log_level level;       /* of such a line; an event has its own */
+    struct azfn__event_fields fields;
     struct azfn_span text;
 };
 
@@ -58,7 +59,8 @@ AZFN_MUST_USE bool azfn__frame_end(struct azfn__buffer *out, size_t begin);
 /* Texts that are longer than the frame allows are cut. */
 void azfn__frame_append(struct azfn__buffer *out, enum azfn__frame_type type, struct azfn_span payload);
 void azfn__frame_append_log(struct azfn__buffer *out, const struct azfn__log_frame *log);
-/* False: the payload is malformed. The spans point into it. */
+/* False: azfn__frame_append_log() writes no such payload, or it says what a worker has no word in: an event of the
+ * broker's, or a field that the catalogue does not give it. The spans point into it. */
 bool azfn__frame_decode_log(struct azfn_span payload, struct azfn__log_frame *out_log);
 
 /* Cuts a stream of bytes into frames. */

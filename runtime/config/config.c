@@ -217,6 +217,18 @@ static enum azfn_error index_routes(struct azfn__config_build *build)
     return config->route_index ? AZFN_OK : azfn__config_refuse_memory(build->fault);
 }
 
+/* file may be NULL; line has its end. */
+static bool has_line(const struct azfn__config_file *file, const char *line)
+{
+    struct azfn_span wanted = azfn_span_of(line);
+    struct azfn_span rest = file ? file->text : azfn__absent();
+    while (rest.length > 0 && !azfn__span_starts_with(rest, wanted)) {
+        const char *end = memchr(rest.data, '\n', rest.length);
+        rest = end ? azfn__span_from(rest, (size_t)(end - rest.data) + 1) : azfn__absent();
+    }
+    return rest.length > 0;
+}
+
 static enum azfn_error build_all(struct azfn__config_build *build, const struct azfn__config_file *files,
                                  size_t file_count, const struct azfn_function *registered, size_t registered_count)
 {
@@ -255,8 +267,8 @@ static enum azfn_error build_all(struct azfn__config_build *build, const struct 
         error = index_routes(build);
     }
     if (error == AZFN_OK) {
-        build->config->is_core_tools =
-            environment && azfn__span_starts_with(environment->text, AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT="));
+        build->config->is_core_tools = has_line(environment, AZFN__CONFIG_IS_CORE_TOOLS);
+        build->config->is_easy_auth_on = has_line(environment, AZFN__CONFIG_IS_EASY_AUTH_ON);
         error = azfn__config_find_weaknesses(build);
     }
     if (error == AZFN_OK) {

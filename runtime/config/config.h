@@ -122,6 +122,7 @@ struct azfn__config {
     bool is_forwarding; /* customHandler.enableForwardingHttpRequest */
     bool is_proxying;   /* customHandler.enableProxyingHttpRequest */
     bool is_core_tools; /* run by Core Tools: envelopes have a Content-Length */
+    bool is_easy_auth_on; /* App Service Authentication: X-MS-CLIENT-PRINCIPAL is the platform's word */
     /* A client could have the host forward what looks like an envelope: the route of a forwarded function
      * takes POST and any text, the host makes "/" of a backslash in it and then resolves "..". Only that an
      * envelope is chunked, which a forwarded request never is, tells them apart. */
@@ -146,6 +147,9 @@ struct azfn__config {
  * settings that azfn.json grants, which the worker gets. */
 #define AZFN__CONFIG_ENVIRONMENT "(environment)"
 #define AZFN__CONFIG_SETTINGS "(settings)"
+/* Lines of the first one. */
+#define AZFN__CONFIG_IS_CORE_TOOLS "FUNCTIONS_CORETOOLS_ENVIRONMENT=true\n"
+#define AZFN__CONFIG_IS_EASY_AUTH_ON "WEBSITE_AUTH_ENABLED=true\n"
 
 /* One file as it was read. */
 struct azfn__config_file {

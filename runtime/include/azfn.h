@@ -131,6 +131,8 @@ struct azfn_span azfn_http_header(struct azfn_invocation *invocation, const char
 struct azfn_span azfn_http_param(struct azfn_invocation *invocation, const char *name);
 /* Empty where there is none, and where the function streams it. */
 struct azfn_span azfn_http_body(struct azfn_invocation *invocation);
+/* The body as JSON, checked. Absent when it is empty, or not JSON, which is an event in the log, once per invocation. */
+struct azfn_span azfn_http_body_json(struct azfn_invocation *invocation);
 /* False where the host's envelope may have changed the body's bytes: it decodes all but
  * application/octet-stream and multipart as UTF-8, and loses a chunked one. Signatures need exact bytes. */
 bool azfn_http_body_is_exact(struct azfn_invocation *invocation);
@@ -173,7 +175,8 @@ bool azfn_http_param_at(struct azfn_invocation *invocation, size_t index, struct
 /* The value as text: a queue message, a quoted number ("1"), a date. Absent when there is none. A value
  * that is an object or an array is given as its JSON text. name NULL: the trigger's binding. */
 struct azfn_span azfn_input(struct azfn_invocation *invocation, const char *name);
-/* The value as JSON, checked: an object, or the text of a message that is JSON. Absent when it is not. */
+/* The value as JSON, checked: an object, or the text of a message that is JSON. Absent when there is none, or it is empty,
+ * or not JSON, which is an event in the log, once per invocation. */
 struct azfn_span azfn_input_json(struct azfn_invocation *invocation, const char *name);
 /* The bytes of a value that the host sends as base64: a blob, a message whose binding has dataType binary. Absent
  * when it is not base64; an absent or empty value gives what azfn_input() gives. */
@@ -226,8 +229,8 @@ AZFN_MUST_USE enum azfn_error azfn_json_double(struct azfn_span json, double *ou
 /* text as a JSON string with its quotes, in the invocation's memory. Absent when text is not UTF-8. */
 struct azfn_span azfn_json_quote(struct azfn_invocation *invocation, struct azfn_span text);
 /* A cJSON tree that dies with the invocation (never call cJSON_Delete on it). Its numbers are doubles, and look-ups ignore
- * case but for cJSON_GetObjectItemCaseSensitive(). NULL when json is not JSON, or holds what cJSON would change: a NUL in a
- * string (\u0000), half a surrogate pair. */
+ * case but for cJSON_GetObjectItemCaseSensitive(). NULL when json is not JSON, which is an event as for azfn_input_json()
+ * where it is part of what came, or holds what cJSON would change: a NUL in a string (\u0000), half a surrogate pair. */
 struct cJSON;
 struct cJSON *azfn_json_tree(struct azfn_invocation *invocation, struct azfn_span json);
 
@@ -390,6 +393,23 @@ enum azfn_log_level { AZFN_LOG_INFORMATION, AZFN_LOG_WARNING, AZFN_LOG_ERROR };
 
 /* A line in the function's log, tied to the invocation. Escaped and cut at 4 KiB. */
 void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, const char *format, ...)
+    AZFN_PRINTF(3, 4);
+
+/* What a function finds out about a request, and whoever operates the app should know. */
+enum azfn_security_event {
+    AZFN_EVENT_BAD_SIGNATURE, /* it is signed wrongly, or not at all; a Warning: authn_login_fail:signature */
+    AZFN_EVENT_FORBIDDEN,     /* the caller may not do what he asks for; an Error: authz_fail:function */
+    AZFN_EVENT_SUSPICIOUS,    /* it can only be an attack; an Error: malicious_request:function */
+    AZFN_EVENT_INVALID_INPUT, /* it is not what the function takes; a Warning: input_validation_fail:function */
+};
+
+/* Such an event in the app's log, with the function, the invocation's id and its trace, and of an HTTP request the
+ * caller's address, the method, and the path without the query; marked as the worker's word. format says what is wrong,
+ * in the function's own words. It is escaped and cut at 4 KiB, but not searched: no secret, signature or token belongs
+ * into it, and of the caller no more than an operator needs to find him. It does not answer the invocation. It is sent at
+ * once, beside the answer where that carries the lines of azfn_log(); for a function that blocks, when it has returned.
+ * Many of one kind within a short time are told as a count. */
+void azfn_security_event(struct azfn_invocation *invocation, enum azfn_security_event event, const char *format, ...)
     AZFN_PRINTF(3, 4);
 
 /* Whether nobody waits for the answer any more: the caller has gone, or the function's time is over. For loops: a

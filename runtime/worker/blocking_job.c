@@ -3,6 +3,12 @@
 #include "base/span.h"
 #include "worker/dispatcher.h"
 
+#define LINES_MAX_BYTES ((size_t)1 << 20)
+/* A function that writes too many lines does not hide its events behind them. */
+#define EVENTS_MAX_BYTES ((size_t)64 << 10)
+/* A line of azfn_log(), and what stands around it. */
+#define LINE_MAX_BYTES ((size_t)5 << 10)
+
 static _Thread_local struct azfn__blocking_job *current;
 
 struct azfn__blocking_job *azfn__blocking_job_current(void)
@@ -20,6 +26,17 @@ void azfn__blocking_job_run(struct azfn__blocking_job *job, struct azfn__flight_
     azfn__flight_record_leave(slot);
     current = NULL;
     atomic_store_explicit(&job->has_returned, true, memory_order_release);
+}
+
+void azfn__blocking_job_init(struct azfn__blocking_job *job, struct azfn__blocking_pool *pool)
+{
+    *job = (struct azfn__blocking_job){.work.data = job, .pool = pool};
+    azfn__buffer_init(&job->told, LINES_MAX_BYTES + EVENTS_MAX_BYTES);
+}
+
+void azfn__blocking_job_clean_up(struct azfn__blocking_job *job)
+{
+    azfn__buffer_clean_up(&job->told);
 }
 
 static bool lies_in(const struct azfn__buffer *buffer, struct azfn_span span)
@@ -42,16 +59,36 @@ void azfn__blocking_job_keep(struct azfn__blocking_job *job, const struct azfn__
     }
     if (invocation->out.has_failed ||
         (response->content_type.length > 0 && !azfn_span_is_present(job->response.content_type))) {
-        azfn__blocking_job_log(job, AZFN_LOG_ERROR, AZFN__SPAN("the answer was lost: no memory for it"));
+        const struct azfn__event_fields fields = {.limit = AZFN__SPAN("memory")};
+        azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_MEMORY_LIMIT, &fields,
+                              AZFN__SPAN("the answer was lost: no memory for it"));
         job->response = (struct azfn__http_response){.status = 500, .body = azfn__span("", 0)};
     }
     bool carries_logs = invocation->mode == AZFN__MODE_ENVELOPE && job->response.status == 200;
     job->sent_log_bytes = carries_logs ? invocation->logs.length : 0;
 }
 
-void azfn__blocking_job_log(struct azfn__blocking_job *job, enum azfn_log_level level, struct azfn_span text)
+void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__log_frame *log)
 {
-    if (!azfn__invocation_collect_log(job->invocation, level, text)) {
-        job->dropped_logs++;
+    struct azfn__buffer *told = &job->told;
+    size_t before = told->length;
+    bool has_room = log->event != AZFN__EVENT_NONE || before + LINE_MAX_BYTES <= LINES_MAX_BYTES;
+    if (has_room) {
+        azfn__frame_append_log(told, log);
+    }
+    job->dropped_logs += told->length == before;
+}
+
+void azfn__blocking_job_refuse_setting(struct azfn__blocking_job *job, struct azfn_span name)
+{
+    for (size_t i = 0; i < job->refused_setting_count; i++) {
+        if (azfn__span_equal(job->refused_settings[i], name)) {
+            return;
+        }
+    }
+    bool has_room = job->refused_setting_count < AZFN__JOB_REFUSED_SETTINGS;
+    struct azfn_span copy = has_room ? azfn__arena_copy(&job->invocation->arena, name) : azfn__absent();
+    if (azfn_span_is_present(copy)) {
+        job->refused_settings[job->refused_setting_count++] = copy;
     }
 }

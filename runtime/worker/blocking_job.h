@@ -5,12 +5,16 @@
 #ifndef AZFN_WORKER_BLOCKING_JOB_H
 #define AZFN_WORKER_BLOCKING_JOB_H
 
+#include "base/buffer.h"
+#include "channel/frame.h"
 #include "worker/flight_record.h"
 #include "worker/invocation.h"
 
 #include <azfn.h>
 #include <stdatomic.h>
 #include <uv.h>
+
+#define AZFN__JOB_REFUSED_SETTINGS 8
 
 struct azfn__blocking_pool;
 
@@ -26,9 +30,15 @@ struct azfn__blocking_job {
     bool has_answered;
     struct azfn__http_response response; /* its spans live in the invocation */
     size_t sent_log_bytes;               /* of the invocation's logs: those that the response carries */
-    uint64_t dropped_logs;
-    struct azfn_span refused_setting; /* the first one, for the log; absent: none */
+    struct azfn__buffer told; /* frames for the broker */
+    uint64_t dropped_logs;    /* that told had no room for */
+    struct azfn_span refused_settings[AZFN__JOB_REFUSED_SETTINGS]; /* for the log; later ones are not told */
+    size_t refused_setting_count;
 };
+
+/* Makes it new for the next invocation; what it keeps needs memory until it is cleaned up. */
+void azfn__blocking_job_init(struct azfn__blocking_job *job, struct azfn__blocking_pool *pool);
+void azfn__blocking_job_clean_up(struct azfn__blocking_job *job);
 
 /* What this thread is running. NULL on the loop. */
 struct azfn__blocking_job *azfn__blocking_job_current(void);
@@ -37,7 +47,9 @@ void azfn__blocking_job_run(struct azfn__blocking_job *job, struct azfn__flight_
 
 /* On the thread: copies the answer for the loop. */
 void azfn__blocking_job_keep(struct azfn__blocking_job *job, const struct azfn__http_response *response);
-/* On the thread: a line for the loop to log. */
-void azfn__blocking_job_log(struct azfn__blocking_job *job, enum azfn_log_level level, struct azfn_span text);
+/* On the thread: for the loop to report. */
+void azfn__blocking_job_refuse_setting(struct azfn__blocking_job *job, struct azfn_span name);
+/* On the thread: keeps a line or an event for the loop to send. */
+void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__log_frame *log);
 
 #endif

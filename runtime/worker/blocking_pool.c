@@ -29,12 +29,13 @@ static struct azfn__blocking_job *take_job(struct azfn__blocking_pool *pool)
 {
     struct azfn__blocking_job *job = pool->free;
     pool->free = job->next_free;
-    *job = (struct azfn__blocking_job){.work.data = job, .pool = pool};
+    azfn__blocking_job_init(job, pool);
     return job;
 }
 
 static void give_job_back(struct azfn__blocking_job *job)
 {
+    azfn__blocking_job_clean_up(job);
     job->next_free = job->pool->free;
     job->pool->free = job;
 }
@@ -118,7 +119,13 @@ bool azfn__blocking_pool_is_full(const struct azfn__blocking_pool *pool)
 
 static void log_about(const struct azfn__invocation *invocation, enum azfn_log_level level, struct azfn_span text)
 {
-    azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, text);
+    azfn__dispatcher_log(invocation->dispatcher, invocation, level, text);
+}
+
+static void tell_timeout(const struct azfn__invocation *invocation, struct azfn_span text)
+{
+    const struct azfn__event_fields fields = {.limit = AZFN__SPAN("timeoutMs")};
+    azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_TIMEOUT, &fields, text);
 }
 
 /* The invocation leaves the job, which may still be in libuv's hands. */
@@ -134,14 +141,17 @@ static void flush_logs(struct azfn__blocking_job *job, struct azfn__invocation *
 {
     if (job->dropped_logs > 0) {
         char text[96];
+        const struct azfn__event_fields fields = {.suppressed = AZFN__SPAN("lines"),
+                                                  .count = AZFN__NUMBER(job->dropped_logs)};
         int length = snprintf(text, sizeof(text), "%llu log lines of the function were dropped: it wrote too much",
                               (unsigned long long)job->dropped_logs);
-        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:log",
-                             azfn__span(text, (size_t)length));
+        azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_LOG_LIMIT, &fields,
+                              azfn__span(text, (size_t)length));
     }
-    if (azfn_span_is_present(job->refused_setting)) {
-        azfn__invocation_report_setting(invocation, job->refused_setting);
+    for (size_t i = 0; i < job->refused_setting_count; i++) {
+        azfn__invocation_report_setting(invocation, job->refused_settings[i]);
     }
+    azfn__broker_client_pass(invocation->dispatcher->broker, azfn__buffer_span(&job->told));
     azfn__invocation_flush_logs(invocation);
 }
 
@@ -250,7 +260,7 @@ static void lose_thread(struct azfn__blocking_job *job)
                           "does (%u of %u are)",
                           (unsigned)pool->lost, (unsigned)pool->options.threads);
     azfn__dispatcher_forget(invocation);
-    log_about(invocation, AZFN_LOG_ERROR, azfn__span(text, (size_t)length));
+    tell_timeout(invocation, azfn__span(text, (size_t)length));
     answer_by_stand_in(invocation);
     if (has_worn_out(pool) && !pool->is_worn_out && pool->options.on_worn_out) {
         pool->is_worn_out = true;
@@ -273,7 +283,7 @@ void azfn__blocking_pool_expire(struct azfn__blocking_job *job)
     }
     struct azfn__invocation *invocation = detach(job);
     azfn__dispatcher_finish(invocation);
-    log_about(invocation, AZFN_LOG_ERROR,
-              AZFN__SPAN("the blocking function was not begun within its timeoutMs: all threads were busy"));
+    tell_timeout(invocation,
+                 AZFN__SPAN("the blocking function was not begun within its timeoutMs: all threads were busy"));
     azfn__invocation_answer_timeout(invocation);
 }

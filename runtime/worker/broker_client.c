@@ -1,12 +1,15 @@
 #include "worker/broker_client.h"
 
 #include "base/span.h"
+#include "channel/payload.h"
 
 #include <sodium.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define LOG_QUEUE_MAX_BYTES ((size_t)256 << 10)
+/* Events still come through where lines do not. */
+#define EVENT_QUEUE_MAX_BYTES ((size_t)512 << 10)
 #define QUEUE_MAX_BYTES ((size_t)8 << 20)
 
 static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *out_buffer)
@@ -43,6 +46,8 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     azfn__frame_reader_wipe(&client->reader);
 }
 
+static void on_sent(void *user_data);
+
 enum azfn_error azfn__broker_client_start(struct azfn__broker_client *client, uv_loop_t *loop, int fd,
                                           const struct azfn__broker_client_callbacks *callbacks)
 {
@@ -53,6 +58,8 @@ enum azfn_error azfn__broker_client_start(struct azfn__broker_client *client, uv
         return AZFN_ERROR_SYSTEM;
     }
     client->pipe.data = client;
+    client->writer.on_sent = on_sent;
+    client->writer.user_data = client;
     return uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
 
@@ -83,20 +90,53 @@ static void send_log(struct azfn__broker_client *client, const struct azfn__log_
     flush(client);
 }
 
+static bool has_log_room(const struct azfn__broker_client *client, const struct azfn__log_frame *log)
+{
+    size_t max_bytes = log->event == AZFN__EVENT_NONE ? LOG_QUEUE_MAX_BYTES : EVENT_QUEUE_MAX_BYTES;
+    return azfn__frame_writer_pending_bytes(&client->writer) <= max_bytes;
+}
+
+static void tell_dropped(struct azfn__broker_client *client)
+{
+    char text[96];
+    const struct azfn__log_frame log = {
+        .event = AZFN__EVENT_LOG_LIMIT,
+        .fields = {.suppressed = AZFN__SPAN("lines"), .count = AZFN__NUMBER(client->dropped)},
+        .text = azfn__span(text, (size_t)snprintf(text, sizeof(text), "%llu log lines of the worker were dropped",
+                                                  (unsigned long long)client->dropped))};
+    client->dropped = 0;
+    send_log(client, &log);
+}
+
+static void on_sent(void *user_data)
+{
+    struct azfn__broker_client *client = user_data;
+    if (client->dropped > 0 && !client->writer.has_failed) {
+        tell_dropped(client);
+    }
+}
+
 void azfn__broker_client_log(struct azfn__broker_client *client, const struct azfn__log_frame *log)
 {
-    if (azfn__frame_writer_pending_bytes(&client->writer) > LOG_QUEUE_MAX_BYTES) {
+    if (!has_log_room(client, log)) {
         client->dropped++;
         return;
     }
     if (client->dropped > 0) {
-        char text[96];
-        int length = snprintf(text, sizeof(text), "%llu log lines of the worker were dropped",
-                              (unsigned long long)client->dropped);
-        client->dropped = 0;
-        send_log(client, &(struct azfn__log_frame){.level = AZFN_LOG_WARNING,
-                                                   .event = AZFN__SPAN("excess_rate_limit_exceeded:log"),
-                                                   .text = azfn__span(text, (size_t)length)});
+        tell_dropped(client);
     }
     send_log(client, log);
+}
+
+void azfn__broker_client_pass(struct azfn__broker_client *client, struct azfn_span frames)
+{
+    uint64_t length;
+    uint64_t type;
+    struct azfn__log_frame log;
+    while (azfn__payload_take(&frames, 4, &length) && azfn__payload_take(&frames, 4, &type)) {
+        if (azfn__frame_decode_log(azfn__span(frames.data, (size_t)length), &log)) {
+            azfn__broker_client_log(client, &log);
+        }
+        frames = azfn__span_from(frames, (size_t)length);
+    }
 }

@@ -32,7 +32,9 @@ AZFN_MUST_USE enum azfn_error azfn__broker_client_start(struct azfn__broker_clie
 void azfn__broker_client_send(struct azfn__broker_client *client, enum azfn__frame_type type, struct azfn_span payload);
 /* For asks: false where the broker is so far behind that nothing more may be added. */
 bool azfn__broker_client_has_room(const struct azfn__broker_client *client);
-/* Lines are dropped, and counted, while the broker is far behind. */
+/* Lines, and later on events, are dropped while the broker is far behind; it is told how many. */
 void azfn__broker_client_log(struct azfn__broker_client *client, const struct azfn__log_frame *log);
+/* The same for whole frames of azfn__frame_append_log(), one behind the other. */
+void azfn__broker_client_pass(struct azfn__broker_client *client, struct azfn_span frames);
 
 #endif

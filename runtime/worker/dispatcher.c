@@ -5,6 +5,7 @@
 #include "worker/blocking_pool.h"
 #include "worker/router.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Kept warm for the next requests; the rest keep no memory of their own. */
@@ -12,9 +13,28 @@
 #define MAX_QUERY_PARAMETERS 512
 #define ENVELOPE_BYTES ((uint64_t)256 << 10)
 #define ENVELOPE_FACTOR 4
-#define FULL "the function's maxConcurrent is reached"
-#define ALL_FULL "the limit requestsInFlight is reached"
-#define POOL_FULL "too many invocations of blocking functions wait for a thread"
+
+static const struct azfn__refusal no_path = {404, AZFN__EVENT_INVALID_ROUTE, "no function has this path", NULL};
+static const struct azfn__refusal not_method = {405, AZFN__EVENT_INVALID_ROUTE,
+                                                "the function does not take this method", NULL};
+static const struct azfn__refusal forged = {400, AZFN__EVENT_FORGED_ENVELOPE,
+                                            "an event of the host that is not chunked, so a client may have forged it "
+                                            "(with Core Tools FUNCTIONS_CORETOOLS_ENVIRONMENT is set)",
+                                            NULL};
+static const struct azfn__refusal many_parameters = {400, AZFN__EVENT_INVALID_HTTP,
+                                                     "the query has more than 512 parameters", NULL};
+static const struct azfn__refusal full = {429, AZFN__EVENT_FUNCTION_LIMIT, "the function's maxConcurrent is reached",
+                                          "maxConcurrent"};
+static const struct azfn__refusal all_full = {429, AZFN__EVENT_FUNCTION_LIMIT, "the limit requestsInFlight is reached",
+                                              "requestsInFlight"};
+static const struct azfn__refusal pool_full = {429, AZFN__EVENT_BLOCKING_LIMIT,
+                                               "too many invocations of blocking functions wait for a thread",
+                                               "blockingQueue"};
+static const struct azfn__refusal repeated = {500, AZFN__EVENT_REPEAT_REFUSED,
+                                              "the host sends a request again that a worker died of, so it is not run",
+                                              NULL};
+static const struct azfn__refusal large_body = {413, AZFN__EVENT_INVALID_ENVELOPE,
+                                                "the body in the envelope is beyond the function's maxBodyBytes", NULL};
 
 static void on_deadline_timer(uv_timer_t *timer);
 
@@ -47,7 +67,8 @@ enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_lo
         }
     }
     dispatcher->deadline_timer.data = dispatcher;
-    if (uv_timer_init(loop, &dispatcher->deadline_timer) != 0) {
+    if (uv_timer_init(loop, &dispatcher->deadline_timer) != 0 ||
+        azfn__callers_init(&dispatcher->callers, dispatcher) != AZFN_OK) {
         free(dispatcher->functions);
         return AZFN_ERROR_SYSTEM;
     }
@@ -68,6 +89,7 @@ void azfn__dispatcher_clean_up(struct azfn__dispatcher *dispatcher)
 {
     free_list(dispatcher->free);
     free_list(dispatcher->spare);
+    azfn__callers_clean_up(&dispatcher->callers);
     free(dispatcher->functions);
     dispatcher->free = NULL;
     dispatcher->spare = NULL;
@@ -109,30 +131,14 @@ void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn__
     *list = invocation;
 }
 
-void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
-                          enum azfn_log_level level, const char *event, struct azfn_span text)
-{
-    struct azfn__blocking_job *job = azfn__blocking_job_current();
-    if (job) {
-        azfn__blocking_job_log(job, level, text);
-        return;
-    }
-    struct azfn__log_frame log = {.level = level, .event = azfn_span_of(event), .text = text};
-    if (invocation) {
-        log.function = invocation->function ? invocation->function->config->name : log.function;
-        log.invocation_id = invocation->id;
-    }
-    azfn__broker_client_log(dispatcher->broker, &log);
-}
-
-/* NULL, or the limit that one more invocation would cross. */
-static const char *full_limit(const struct azfn__dispatcher *dispatcher,
-                              const struct azfn__dispatcher_function *function)
+/* NULL: there is room for one more invocation. */
+static const struct azfn__refusal *find_full(const struct azfn__dispatcher *dispatcher,
+                                             const struct azfn__dispatcher_function *function)
 {
     if (dispatcher->in_flight >= dispatcher->config->limits.requests_in_flight) {
-        return ALL_FULL;
+        return &all_full;
     }
-    return function->in_flight >= function->config->max_concurrent ? FULL : NULL;
+    return function->in_flight >= function->config->max_concurrent ? &full : NULL;
 }
 
 /* An envelope has more than the body: its own members, base64 or escapes, and for JSON the properties once more in the
@@ -175,15 +181,11 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
     invocation->id = azfn__router_invocation_id(&invocation->request);
     switch (found.kind) {
     case AZFN__ROUTER_NONE:
-        return (struct azfn__dispatch_decision){.status = 404, .reason = "no function has this path"};
+        return (struct azfn__dispatch_decision){.refusal = no_path};
     case AZFN__ROUTER_NOT_METHOD:
-        return (struct azfn__dispatch_decision){
-            .status = 405, .reason = "the function does not take this method", .allowed = found.allowed};
+        return (struct azfn__dispatch_decision){.refusal = not_method, .allowed = found.allowed};
     case AZFN__ROUTER_FORGED:
-        return (struct azfn__dispatch_decision){
-            .status = 400,
-            .reason = "an event of the host that is not chunked, so a client may have forged it "
-                      "(with Core Tools FUNCTIONS_CORETOOLS_ENVIRONMENT is set)"};
+        return (struct azfn__dispatch_decision){.refusal = forged};
     case AZFN__ROUTER_READINESS:
         invocation->mode = AZFN__MODE_READINESS;
         return (struct azfn__dispatch_decision){0};
@@ -195,12 +197,12 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
         break;
     }
     if (has_too_many_parameters(invocation->request.query)) {
-        return (struct azfn__dispatch_decision){.status = 400, .reason = "the query has more than 512 parameters"};
+        return (struct azfn__dispatch_decision){.refusal = many_parameters};
     }
     invocation->function = state_of(dispatcher, found.function);
-    const char *full = full_limit(dispatcher, invocation->function);
-    if (full) {
-        return (struct azfn__dispatch_decision){.status = 429, .reason = full};
+    const struct azfn__refusal *limit = find_full(dispatcher, invocation->function);
+    if (limit) {
+        return (struct azfn__dispatch_decision){.refusal = *limit};
     }
     return (struct azfn__dispatch_decision){
         .max_body_bytes = wire_limit(invocation),
@@ -282,8 +284,9 @@ static void on_deadline_timer(uv_timer_t *timer)
                 continue;
             }
             azfn__dispatcher_finish(invocation);
-            azfn__dispatcher_log(dispatcher, invocation, AZFN_LOG_ERROR, NULL,
-                                 AZFN__SPAN("the function did not answer within its timeoutMs"));
+            const struct azfn__event_fields fields = {.limit = AZFN__SPAN("timeoutMs")};
+            azfn__dispatcher_tell(dispatcher, invocation, AZFN__EVENT_TIMEOUT, &fields,
+                                  AZFN__SPAN("the function did not answer within its timeoutMs"));
             azfn__invocation_flush_logs(invocation);
             azfn__invocation_answer_timeout(invocation);
         }
@@ -304,26 +307,47 @@ void azfn__dispatcher_call(struct azfn__invocation *invocation, azfn__call_fn *c
     }
 }
 
-static void refuse(struct azfn__invocation *invocation, uint16_t status, const char *event, struct azfn_span text)
+static void refuse(struct azfn__invocation *invocation, const struct azfn__refusal *refusal)
 {
-    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, event, text);
+    azfn__dispatcher_tell_refusal(invocation->dispatcher, invocation, refusal);
     invocation->state = AZFN__INVOCATION_ANSWERED;
-    azfn__invocation_answer_status(invocation, status);
+    azfn__invocation_answer_status(invocation, refusal->status);
 }
 
 /* An HTTP caller sees the status only where it is inside the envelope's answer: one of the envelope itself makes the
  * host fail, with 500. A message fails, and is tried again. */
 static void refuse_large_body(struct azfn__invocation *invocation)
 {
-    static const char text[] = "413: the body in the envelope is beyond the function's maxBodyBytes";
     if (!invocation->function->config->http_output) {
-        refuse(invocation, 413, "input_validation_fail:envelope", azfn_span_of(text));
+        refuse(invocation, &large_body);
         return;
     }
-    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "input_validation_fail:envelope",
-                         azfn_span_of(text));
+    azfn__dispatcher_tell_refusal(invocation->dispatcher, invocation, &large_body);
     start_running(invocation->dispatcher, invocation);
     azfn_http_reply(azfn__invocation_handle(invocation), 413, NULL, AZFN__SPAN("413 Content Too Large\n"));
+}
+
+/* False: it was refused. */
+static bool read_envelope(struct azfn__invocation *invocation)
+{
+    char reason[128];
+    size_t offset = 0;
+    enum azfn_error error =
+        azfn__envelope_read(invocation->request.body, invocation->function->config->trigger_binding->name,
+                            &invocation->envelope, &offset);
+    if (error != AZFN_OK) {
+        const struct azfn__refusal refusal = {400, AZFN__EVENT_INVALID_ENVELOPE, reason, NULL};
+        invocation->envelope = (struct azfn__envelope){.data = {0}};
+        snprintf(reason, sizeof(reason), "the body is no envelope of the host: %s at byte %zu", azfn_error_text(error),
+                 offset);
+        refuse(invocation, &refusal);
+        return false;
+    }
+    if (is_too_large(invocation)) {
+        refuse_large_body(invocation);
+        return false;
+    }
+    return true;
 }
 
 void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation,
@@ -340,38 +364,23 @@ void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invo
     /* a retry that function.json asks for comes in an envelope, and runs */
     if (invocation->mode == AZFN__MODE_FORWARDED &&
         azfn__suspects_have(&dispatcher->flight_record->suspects, invocation->id)) {
-        refuse(invocation, 500, "sys_crash:repeat",
-               AZFN__SPAN("500: the host sends a request again that a worker died of, so it is not run"));
+        refuse(invocation, &repeated);
         return;
     }
     const struct azfn_function *registered = invocation->function->registered;
     /* others may have begun to run while this one's body was on its way */
-    const char *full = full_limit(dispatcher, invocation->function);
-    if (full) {
-        refuse(invocation, 429, "excess_rate_limit_exceeded:function",
-               azfn__arena_format(&invocation->arena, "429: %s", full));
+    const struct azfn__refusal *limit = find_full(dispatcher, invocation->function);
+    if (!limit && registered->blocking && azfn__blocking_pool_is_full(dispatcher->pool)) {
+        limit = &pool_full;
+    }
+    if (limit) {
+        refuse(invocation, limit);
         return;
     }
-    if (registered->blocking && azfn__blocking_pool_is_full(dispatcher->pool)) {
-        refuse(invocation, 429, "excess_rate_limit_exceeded:blocking", AZFN__SPAN("429: " POOL_FULL));
+    if (invocation->mode == AZFN__MODE_ENVELOPE && !read_envelope(invocation)) {
         return;
     }
-    if (invocation->mode == AZFN__MODE_ENVELOPE) {
-        size_t offset = 0;
-        enum azfn_error error =
-            azfn__envelope_read(invocation->request.body, invocation->function->config->trigger_binding->name,
-                                &invocation->envelope, &offset);
-        if (error != AZFN_OK) {
-            refuse(invocation, 400, "input_validation_fail:envelope",
-                   azfn__arena_format(&invocation->arena, "400: the body is no envelope of the host: %s at byte %zu",
-                                      azfn_error_text(error), offset));
-            return;
-        }
-    }
-    if (invocation->mode == AZFN__MODE_ENVELOPE && is_too_large(invocation)) {
-        refuse_large_body(invocation);
-        return;
-    }
+    azfn__callers_note(&dispatcher->callers, invocation);
     start_running(dispatcher, invocation);
     if (registered->blocking) {
         azfn__blocking_pool_submit(dispatcher->pool, invocation);

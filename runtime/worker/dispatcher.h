@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "worker/broker_client.h"
+#include "worker/callers.h"
 #include "worker/flight_record.h"
 #include "worker/invocation.h"
 
@@ -42,14 +43,22 @@ struct azfn__dispatcher {
     struct azfn__invocation *spare; /* without memory of their own; never given back, since functions may hold them */
     uint64_t refused_settings[AZFN__REFUSED_SETTINGS]; /* hashes of those that the log was told of */
     size_t refused_setting_count;
+    struct azfn__callers callers;
+};
+
+/* Why a request is not taken. */
+struct azfn__refusal {
+    uint16_t status; /* 0: it is taken */
+    enum azfn__security_event event;
+    const char *reason; /* for the log */
+    const char *limit;  /* Optional. Which one was reached. */
 };
 
 /* What to do with a request whose head is there. */
 struct azfn__dispatch_decision {
-    uint16_t status;         /* 0: read the body and run it; otherwise the answer */
-    const char *reason;      /* for the log, where status is not 0 */
-    uint64_t max_body_bytes; /* where status is 0 */
-    bool streams_body;       /* where status is 0: run it at once, the body follows */
+    struct azfn__refusal refusal;
+    uint64_t max_body_bytes; /* where it is taken */
+    bool streams_body;       /* where it is taken: run it at once, the body follows */
     uint32_t allowed;        /* for 405: methods, as in the configuration */
 };
 
@@ -91,9 +100,15 @@ void azfn__dispatcher_forget(struct azfn__invocation *invocation);
 typedef void azfn__call_fn(struct azfn_invocation *handle, void *user_data);
 void azfn__dispatcher_call(struct azfn__invocation *invocation, azfn__call_fn *call, void *user_data);
 
-/* A line about an invocation (which may have no function yet), or, with NULL, about none. event may be NULL. On a
- * thread of the pool the line is one of the invocation that it runs. */
+/* A line about an invocation (which may have no function yet), or, with NULL, about none. On a thread of the pool
+ * the line is one of the invocation that it runs. */
 void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
-                          enum azfn_log_level level, const char *event, struct azfn_span text);
+                          enum azfn_log_level level, struct azfn_span text);
+/* A security event. What the invocation and its request say is filled in; fields has the rest, or is NULL. */
+void azfn__dispatcher_tell(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
+                           enum azfn__security_event event, const struct azfn__event_fields *fields,
+                           struct azfn_span text);
+void azfn__dispatcher_tell_refusal(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
+                                   const struct azfn__refusal *refusal);
 
 #endif

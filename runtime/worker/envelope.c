@@ -135,6 +135,23 @@ struct azfn_span azfn__envelope_json(struct azfn_span value, struct azfn_span te
     return azfn_json_checked(text);
 }
 
+struct azfn_span azfn__envelope_path_of(struct azfn_span url)
+{
+    const char *host = url.length >= 3 ? memmem(url.data, url.length, "://", 3) : NULL;
+    struct azfn_span rest = host ? azfn__span_from(url, (size_t)(host - url.data) + 3) : url;
+    const char *slash = rest.length > 0 ? memchr(rest.data, '/', rest.length) : NULL;
+    if (!slash) {
+        return AZFN__SPAN("/");
+    }
+    rest = azfn__span_from(rest, (size_t)(slash - rest.data));
+    for (size_t i = 0; i < rest.length; i++) {
+        if (rest.data[i] == '?' || rest.data[i] == '#') {
+            rest.length = i;
+        }
+    }
+    return rest;
+}
+
 static bool is_ascii(struct azfn_span text)
 {
     unsigned char all = 0;

@@ -45,6 +45,9 @@ struct azfn_span azfn__envelope_string(struct azfn_span value, struct azfn__aren
 /* The bytes that base64 stands for; absent when it is not base64. */
 struct azfn_span azfn__envelope_base64(struct azfn_span text, struct azfn__arena *arena);
 
+/* Of the decoded Url: "http://host/api/x?y" is "/api/x". */
+struct azfn_span azfn__envelope_path_of(struct azfn_span url);
+
 /* Whether the host's JSON reader would take text for a date and rewrite it ("2024-01-02T03:04:05Z"
  * becomes "01/02/2024 03:04:05"): then it must not be sent as a plain JSON string. */
 bool azfn__envelope_is_rewritten_date(struct azfn_span text);

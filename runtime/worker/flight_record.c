@@ -62,8 +62,8 @@ void azfn__flight_record_leave(struct azfn__flight_slot *slot)
 void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn_span *out_function,
                               struct azfn_span *out_invocation_id)
 {
-    *out_function = azfn__span("", 0);
-    *out_invocation_id = azfn__span("", 0);
+    *out_function = azfn__absent();
+    *out_invocation_id = azfn__absent();
     size_t function_length = copy->function_length;
     size_t id_length = copy->invocation_id_length;
     if (function_length == 0 || function_length > sizeof(copy->function) ||
@@ -71,5 +71,7 @@ void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn_
         return;
     }
     *out_function = azfn__span(copy->function, function_length);
-    *out_invocation_id = azfn__span(copy->invocation_id, id_length);
+    if (id_length > 0) {
+        *out_invocation_id = azfn__span(copy->invocation_id, id_length);
+    }
 }

@@ -48,7 +48,7 @@ void azfn__flight_record_enter(struct azfn__flight_slot *slot, struct azfn_span 
                                struct azfn_span invocation_id);
 void azfn__flight_record_leave(struct azfn__flight_slot *slot);
 
-/* What a slot says; both empty when no function was running. The spans point into the slot: copy it
+/* What a slot says; both absent when no function was running. The spans point into the slot: copy it
  * first, since a worker that lives could change it meanwhile. */
 void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn_span *out_function,
                               struct azfn_span *out_invocation_id);

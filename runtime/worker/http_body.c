@@ -53,7 +53,8 @@ void azfn__http_body_read(struct azfn__http_connection *connection, const char *
             azfn__http_connection_keep_ahead(connection, data + taken, length - taken);
         }
     } else if (state == AZFN__HTTP_REFUSED) {
-        azfn__http_exchange_log_refusal(connection, parser->refusal_status, parser->refusal_reason);
+        const struct azfn__refusal refusal = azfn__http_exchange_refusal_of(parser);
+        azfn__dispatcher_tell_refusal(connection->server->dispatcher, connection->invocation, &refusal);
         azfn__http_body_break(connection, error_of(parser->refusal_status));
     }
     if (connection->phase == AZFN__CONNECTION_EXCHANGING) {

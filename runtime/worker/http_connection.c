@@ -197,11 +197,11 @@ static bool take_head(struct azfn__http_connection *connection)
     const struct azfn__http_request *request = &invocation->request;
     invocation->request = connection->parser.request;
     struct azfn__dispatch_decision decision = azfn__dispatcher_route(connection->server->dispatcher, invocation);
-    if (decision.status != 0) {
-        if (decision.status == 405) {
+    if (decision.refusal.status != 0) {
+        if (decision.refusal.status == 405) {
             append_allow(invocation, decision.allowed);
         }
-        azfn__http_exchange_refuse(connection, decision.status, decision.reason);
+        azfn__http_exchange_refuse(connection, &decision.refusal);
         return false;
     }
     azfn__http_parser_limit_body(&connection->parser, decision.max_body_bytes);
@@ -223,8 +223,9 @@ static bool begin_request(struct azfn__http_connection *connection)
 {
     connection->invocation = azfn__dispatcher_acquire(connection->server->dispatcher);
     if (!connection->invocation) {
-        azfn__dispatcher_log(connection->server->dispatcher, NULL, AZFN_LOG_WARNING,
-                             "excess_rate_limit_exceeded:memory", AZFN__SPAN("no memory for a request"));
+        const struct azfn__event_fields fields = {.limit = AZFN__SPAN("memory")};
+        azfn__dispatcher_tell(connection->server->dispatcher, NULL, AZFN__EVENT_MEMORY_LIMIT, &fields,
+                              AZFN__SPAN("no memory for a request"));
         azfn__http_connection_close(connection);
         return false;
     }
@@ -260,6 +261,7 @@ static void await_rest(struct azfn__http_connection *connection)
 /* Feeds bytes until the phase changes. Returns how many were taken. */
 static size_t read_request(struct azfn__http_connection *connection, const char *data, size_t length)
 {
+    struct azfn__refusal refusal;
     size_t taken = 0;
     for (;;) {
         size_t count = 0;
@@ -280,7 +282,8 @@ static size_t read_request(struct azfn__http_connection *connection, const char 
             return taken;
         case AZFN__HTTP_REFUSED:
             connection->invocation->request = connection->parser.request;
-            azfn__http_exchange_refuse(connection, connection->parser.refusal_status, connection->parser.refusal_reason);
+            refusal = azfn__http_exchange_refusal_of(&connection->parser);
+            azfn__http_exchange_refuse(connection, &refusal);
             return taken;
         }
     }
@@ -409,8 +412,7 @@ static bool has_received_enough(const struct azfn__http_connection *connection)
 
 static void cut_off(struct azfn__http_connection *connection, struct azfn_span why)
 {
-    azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_WARNING,
-                         "input_validation_fail:slow_client", why);
+    azfn__dispatcher_tell(connection->server->dispatcher, connection->invocation, AZFN__EVENT_SLOW_CLIENT, NULL, why);
     azfn__http_connection_abort(connection);
 }
 
@@ -425,6 +427,10 @@ static void expire_answer(struct azfn__http_connection *connection)
     }
 }
 
+static const struct azfn__refusal late_request = {408, AZFN__EVENT_SLOW_CLIENT, "the request did not arrive in time",
+                                                  NULL};
+static const struct azfn__refusal late_body = {408, AZFN__EVENT_SLOW_CLIENT, "the body did not arrive in time", NULL};
+
 void azfn__http_connection_expire(struct azfn__http_connection *connection)
 {
     struct azfn__http_server *server = connection->server;
@@ -436,11 +442,11 @@ void azfn__http_connection_expire(struct azfn__http_connection *connection)
         begin_period(connection, &server->queues.body, connection->parser.body_bytes);
     } else if (is_inside) {
         connection->invocation->request = connection->parser.request;
-        azfn__http_exchange_refuse(connection, 408, "the request did not arrive in time");
+        azfn__http_exchange_refuse(connection, &late_request);
     } else if (is_discarding) {
         cut_off(connection, AZFN__SPAN("the client neither goes on with its body nor takes its answer"));
     } else if (is_body) {
-        azfn__http_exchange_log_refusal(connection, 408, "the body did not arrive in time");
+        azfn__dispatcher_tell_refusal(server->dispatcher, connection->invocation, &late_body);
         azfn__http_body_break(connection, AZFN_ERROR_TIMEOUT);
         azfn__http_body_deliver(connection);
     } else if (connection->phase == AZFN__CONNECTION_EXCHANGING) {

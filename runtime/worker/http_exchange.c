@@ -34,8 +34,9 @@ static void finish(struct azfn__http_connection *connection)
 static enum azfn_error settle(struct azfn__http_connection *connection, enum azfn_error error)
 {
     if (error == AZFN_ERROR_NO_MEMORY) {
-        azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_ERROR, NULL,
-                             AZFN__SPAN("the answer was lost: no memory for it"));
+        const struct azfn__event_fields fields = {.limit = AZFN__SPAN("memory")};
+        azfn__dispatcher_tell(connection->server->dispatcher, connection->invocation, AZFN__EVENT_MEMORY_LIMIT, &fields,
+                              AZFN__SPAN("the answer was lost: no memory for it"));
     }
     if (error != AZFN_OK && connection->invocation->state == AZFN__INVOCATION_RUNNING) {
         /* within a call of the function, which is told on the next turn */
@@ -183,27 +184,25 @@ const struct azfn__responder azfn__http_exchange_responder = {
     .read = on_read_asked,
 };
 
-void azfn__http_exchange_log_refusal(struct azfn__http_connection *connection, uint16_t status, const char *reason)
+struct azfn__refusal azfn__http_exchange_refusal_of(const struct azfn__http_parser *parser)
 {
-    char text[160];
-    int length = snprintf(text, sizeof(text), "%u: %s", (unsigned)status, reason);
-    const char *event = status == 404 || status == 405 ? "input_validation_fail:route"
-                        : status == 408                ? "input_validation_fail:slow_client"
-                        : status == 429                ? "excess_rate_limit_exceeded:function"
-                        : status == 503                ? "excess_rate_limit_exceeded:memory"
-                                                       : "input_validation_fail:http";
-    azfn__dispatcher_log(connection->server->dispatcher, connection->invocation, AZFN_LOG_WARNING, event,
-                         azfn__span(text, length > 0 ? (size_t)length : 0));
+    bool is_memory = parser->refusal_status == 503;
+    return (struct azfn__refusal){
+        .status = parser->refusal_status,
+        .event = is_memory ? AZFN__EVENT_MEMORY_LIMIT : AZFN__EVENT_INVALID_HTTP,
+        .reason = parser->refusal_reason,
+        .limit = !is_memory ? NULL : parser->is_over_budget ? "bodyBytesInFlight" : "memory",
+    };
 }
 
-void azfn__http_exchange_refuse(struct azfn__http_connection *connection, uint16_t status, const char *reason)
+void azfn__http_exchange_refuse(struct azfn__http_connection *connection, const struct azfn__refusal *refusal)
 {
     struct azfn__invocation *invocation = connection->invocation;
-    azfn__http_exchange_log_refusal(connection, status, reason);
+    azfn__dispatcher_tell_refusal(connection->server->dispatcher, invocation, refusal);
     azfn__deadline_queue_leave(&connection->deadline);
     azfn__http_connection_enter(connection, AZFN__CONNECTION_EXCHANGING);
     connection->is_last = true;
     invocation->responder = &azfn__http_exchange_responder;
     invocation->responder_context = connection;
-    azfn__invocation_answer_status(invocation, status);
+    azfn__invocation_answer_status(invocation, refusal->status);
 }

@@ -9,12 +9,12 @@
 /* The context is the connection. */
 extern const struct azfn__responder azfn__http_exchange_responder;
 
-/* Answers with a bare status and closes: what follows on this connection can't be trusted, or is a body that
- * nobody wants. reason is for the log. */
-void azfn__http_exchange_refuse(struct azfn__http_connection *connection, uint16_t status, const char *reason);
+/* Tells the log, answers with a bare status and closes: what follows on this connection can't be trusted, or is a body
+ * that nobody wants. */
+void azfn__http_exchange_refuse(struct azfn__http_connection *connection, const struct azfn__refusal *refusal);
 
-/* The line about a refusal. */
-void azfn__http_exchange_log_refusal(struct azfn__http_connection *connection, uint16_t status, const char *reason);
+/* Why the parser has refused a request. */
+struct azfn__refusal azfn__http_exchange_refusal_of(const struct azfn__http_parser *parser);
 
 /* For the connection's sender. */
 void azfn__http_exchange_on_sent(struct azfn__http_sender *sender, int status);

@@ -14,6 +14,7 @@ struct survey {
     bool says_close;
     bool says_keep_alive;
     bool says_continue;
+    bool names_principal;
 };
 
 /* Cuts the next item off a list "a, b ,c"; false at its end. An item may be empty. */
@@ -128,6 +129,12 @@ static void survey_expect(struct survey *survey, struct azfn_span value)
     }
 }
 
+static bool is_principal(struct azfn_span name)
+{
+    return azfn__span_equal_ignore_case(name, AZFN__SPAN(AZFN__PRINCIPAL_HEADER)) ||
+           azfn__span_equal_ignore_case(name, AZFN__SPAN(AZFN__PRINCIPAL_HEADER "-ID"));
+}
+
 static struct azfn__http_refusal survey_header(struct survey *survey, const struct azfn__http_header *header)
 {
     /* the length rules out nearly all names without looking at them */
@@ -156,6 +163,10 @@ static struct azfn__http_refusal survey_header(struct survey *survey, const stru
         if (azfn__span_equal_ignore_case(header->name, AZFN__SPAN("Transfer-Encoding"))) {
             return survey_transfer_encoding(survey, header->value);
         }
+        break;
+    case sizeof(AZFN__PRINCIPAL_HEADER) - 1:
+    case sizeof(AZFN__PRINCIPAL_HEADER "-ID") - 1:
+        survey->names_principal = survey->names_principal || is_principal(header->name);
         break;
     default:
         break;
@@ -190,6 +201,7 @@ struct azfn__http_refusal azfn__http_check_headers(const struct azfn__http_heade
     }
     out_facts->has_content_length = survey.content_length_count > 0;
     out_facts->is_chunked = survey.is_chunked;
+    out_facts->names_principal = survey.names_principal;
     out_facts->is_keep_alive = !survey.says_close && (minor_version > 0 || survey.says_keep_alive);
     /* RFC 9110, 10.1.1: in HTTP/1.0 it has to be ignored */
     out_facts->expects_continue = survey.says_continue && minor_version > 0;

@@ -13,6 +13,7 @@ struct azfn__http_header_facts {
     bool is_chunked;
     bool is_keep_alive;
     bool expects_continue;
+    bool names_principal; /* see struct azfn__http_request */
 };
 
 /* uri-host [ ":" port ] of RFC 9112, 3.2, by its characters. */

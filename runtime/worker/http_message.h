@@ -13,6 +13,10 @@ struct azfn__http_header {
     struct azfn_span value; /* without blanks around it */
 };
 
+/* Who the caller is, as App Service Authentication says it: his claims; with "-ID" behind it his id, with "-IDP" who has
+ * authenticated him. */
+#define AZFN__PRINCIPAL_HEADER "X-MS-CLIENT-PRINCIPAL"
+
 /* Valid until the next azfn__http_parser_begin(). */
 struct azfn__http_request {
     enum azfn__method method;
@@ -27,6 +31,7 @@ struct azfn__http_request {
     bool expects_continue;   /* Expect: 100-continue, and there is a body to wait for */
     bool is_chunked;
     bool has_body;           /* chunked, or a Content-Length above 0 */
+    bool names_principal;    /* AZFN__PRINCIPAL_HEADER is there, or that with "-ID" */
     uint64_t content_length; /* 0 when chunked */
     struct azfn_span body;   /* complete once the parser said so */
 };

@@ -117,7 +117,8 @@ uint64_t azfn__http_server_required_bytes(const struct azfn__http_server *server
     return server->limits.min_bytes_per_second * period_ms / 1000;
 }
 
-static void log_limit(struct azfn__http_server *server, struct azfn__http_server_notice *notice, const char *what)
+static void log_limit(struct azfn__http_server *server, struct azfn__http_server_notice *notice, const char *limit,
+                      const char *what)
 {
     char text[192];
     char more[64] = "";
@@ -131,8 +132,9 @@ static void log_limit(struct azfn__http_server *server, struct azfn__http_server
     }
     int length = snprintf(text, sizeof(text), "%s%s", what, more);
     *notice = (struct azfn__http_server_notice){.next_ms = now + NOTICE_MS};
-    azfn__dispatcher_log(server->dispatcher, NULL, AZFN_LOG_WARNING, "excess_rate_limit_exceeded:connections",
-                         azfn__span(text, length > 0 ? (size_t)length : 0));
+    const struct azfn__event_fields fields = {.limit = azfn_span_of(limit)};
+    azfn__dispatcher_tell(server->dispatcher, NULL, AZFN__EVENT_CONNECTION_LIMIT, &fields,
+                          azfn__span(text, length > 0 ? (size_t)length : 0));
 }
 
 /* One that waits for its turn has sent a request already, and a new one most likely: it was not read yet. */
@@ -166,13 +168,21 @@ static void on_accept_timer(uv_timer_t *timer)
     }
 }
 
+/* Which limit accept() has met: a socket that was sabotaged has met none. */
+static const char *limit_of(int error)
+{
+    return error == EMFILE || error == ENFILE   ? "descriptors"
+           : error == ENOMEM || error == ENOBUFS ? "memory"
+                                                 : NULL;
+}
+
 /* Out of descriptors or memory. An idle connection gives its own up; otherwise the new ones wait in the socket's
  * queue. (libuv would close them all, or ask again without end.) */
 static bool go_on_in_shortage(struct azfn__http_server *server, int error, bool may_close_idle)
 {
     char text[96];
     snprintf(text, sizeof(text), "a connection could not be taken: %s", strerror(error));
-    log_limit(server, &server->shortage_notice, text);
+    log_limit(server, &server->shortage_notice, limit_of(error), text);
     if (may_close_idle && close_longest_idle(server)) {
         return true;
     }
@@ -195,7 +205,7 @@ static bool take_connection(struct azfn__http_server *server)
     }
     if (server->connection_count >= server->limits.connections) {
         bool has_room = close_longest_idle(server);
-        log_limit(server, &server->full_notice,
+        log_limit(server, &server->full_notice, "connections",
                   has_room ? "the limit of connections is reached: the one that was idle longest is closed"
                            : "the limit of connections is reached, and none is idle: a new one is closed");
         if (!has_room) {

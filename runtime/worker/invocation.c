@@ -44,12 +44,12 @@ struct azfn__invocation *azfn__invocation_of(const struct azfn_invocation *handl
     struct azfn__invocation *invocation = (struct azfn__invocation *)address;
     const struct azfn__blocking_job *job = azfn__blocking_job_current();
     if (job ? job->invocation != invocation : invocation->job != NULL) {
-        azfn__dispatcher_log(job ? job->invocation->dispatcher : invocation->dispatcher, NULL, AZFN_LOG_WARNING, NULL,
+        azfn__dispatcher_log(job ? job->invocation->dispatcher : invocation->dispatcher, NULL, AZFN_LOG_WARNING,
                              AZFN__SPAN("a function used an invocation that runs on another thread, or is over"));
         return NULL;
     }
     if (invocation->generation != value >> GENERATION_SHIFT) {
-        azfn__dispatcher_log(invocation->dispatcher, NULL, AZFN_LOG_WARNING, NULL,
+        azfn__dispatcher_log(invocation->dispatcher, NULL, AZFN_LOG_WARNING,
                              AZFN__SPAN("a function came back to an invocation that was over"));
         return NULL;
     }
@@ -135,13 +135,18 @@ struct azfn_span azfn_function_name(const struct azfn_invocation *handle)
     return invocation->function->config->name;
 }
 
+struct azfn_span azfn__invocation_trace_parent(const struct azfn__invocation *invocation)
+{
+    return azfn__http_request_header(&invocation->request, AZFN__SPAN("traceparent"));
+}
+
 struct azfn_span azfn_trace_parent(const struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
     if (!invocation) {
         return azfn__absent();
     }
-    return azfn__http_request_header(&invocation->request, AZFN__SPAN("traceparent"));
+    return azfn__invocation_trace_parent(invocation);
 }
 
 uint32_t azfn_remaining_ms(const struct azfn_invocation *handle)

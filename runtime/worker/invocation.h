@@ -143,6 +143,7 @@ struct azfn__invocation {
     uint64_t deadline_ms;     /* uv_now() */
     bool is_in_call;          /* a function's code is on the stack: not to be freed */
     bool is_released;         /* to be freed once it is not in a call */
+    bool has_told_no_json;    /* the log was told of input that is not JSON */
     struct azfn__invocation *older; /* in the list of its function's running ones, or of free ones */
     struct azfn__invocation *newer;
 };
@@ -166,6 +167,9 @@ void azfn__invocation_reset(struct azfn__invocation *invocation);
 void azfn__invocation_shed(struct azfn__invocation *invocation);
 void azfn__invocation_clean_up(struct azfn__invocation *invocation);
 
+/* As it came, with the client's request or with the host's envelope; absent without one. */
+struct azfn_span azfn__invocation_trace_parent(const struct azfn__invocation *invocation);
+
 /* azfn_alloc() for our own use: memory until the event is over. NULL is remembered as the refusal. */
 void *azfn__invocation_alloc(struct azfn__invocation *invocation, size_t size_bytes);
 
@@ -179,13 +183,14 @@ void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_
 void azfn__invocation_answer_timeout(struct azfn__invocation *invocation);
 /* Passes a response on to whoever waits for it. The invocation may be gone afterwards. */
 void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response);
-/* Keeps a line among the logs. False: they are too many, and this one is not among them. */
-AZFN_MUST_USE bool azfn__invocation_collect_log(struct azfn__invocation *invocation, enum azfn_log_level level,
-                                                struct azfn_span text);
 /* The log is told, once, that the function asked for a setting that it is not granted. On the loop. */
 void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct azfn_span name);
 /* Sends the collected logs as lines of their own, where no answer can carry them. */
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation);
+/* The log is told, once, that the function took text, which is input, for JSON. */
+void azfn__invocation_tell_no_json(struct azfn__invocation *invocation, struct azfn_span text);
+/* Whether text lies in what came: in an HTTP body, or in an input or metadata that was asked for. */
+bool azfn__invocation_is_input(const struct azfn__invocation *invocation, struct azfn_span text);
 /* There is room for more of the answer: calls the function, if it waits. From the loop. */
 void azfn__invocation_tell_writable(struct azfn__invocation *invocation);
 /* Hands the function what has arrived of its body, if it has asked. From the loop; the invocation may be over

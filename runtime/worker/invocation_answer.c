@@ -59,7 +59,7 @@ void azfn__invocation_answer_timeout(struct azfn__invocation *invocation)
 
 static void fail(struct azfn__invocation *invocation, struct azfn_span reason)
 {
-    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_ERROR, NULL, reason);
+    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_ERROR, reason);
     azfn__invocation_flush_logs(invocation);
     azfn__invocation_answer_status(invocation, 500);
 }
@@ -138,7 +138,7 @@ struct azfn__invocation *azfn__answerable_of(struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
     if (invocation && azfn__answer_is_given(invocation)) {
-        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, NULL,
+        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING,
                              AZFN__SPAN("the function answered an invocation that was already answered"));
         return NULL;
     }

@@ -311,32 +311,16 @@ struct azfn_span azfn_http_method(struct azfn_invocation *handle)
                                     : invocation->request.method_name;
 }
 
-/* "http://host/api/x?y" is "/api/x". */
-static struct azfn_span path_of_url(struct azfn_span url)
-{
-    const char *host = url.length >= 3 ? memmem(url.data, url.length, "://", 3) : NULL;
-    struct azfn_span rest = host ? azfn__span_from(url, (size_t)(host - url.data) + 3) : url;
-    const char *slash = rest.length > 0 ? memchr(rest.data, '/', rest.length) : NULL;
-    if (!slash) {
-        return AZFN__SPAN("/");
-    }
-    rest = azfn__span_from(rest, (size_t)(slash - rest.data));
-    for (size_t i = 0; i < rest.length; i++) {
-        if (rest.data[i] == '?' || rest.data[i] == '#') {
-            rest.length = i;
-        }
-    }
-    return rest;
-}
-
 struct azfn_span azfn_http_path(struct azfn_invocation *handle)
 {
     struct azfn__invocation *invocation = http_of(handle);
     if (!invocation) {
         return azfn__absent();
     }
-    return is_enveloped(invocation) ? path_of_url(azfn__envelope_string(invocation->envelope.url, &invocation->arena))
-                                    : invocation->request.path;
+    if (!is_enveloped(invocation)) {
+        return invocation->request.path;
+    }
+    return azfn__envelope_path_of(azfn__envelope_string(invocation->envelope.url, &invocation->arena));
 }
 
 /* What the host puts into the envelope as base64; everything else it decodes as UTF-8. */
@@ -372,6 +356,16 @@ struct azfn_span azfn_http_body(struct azfn_invocation *handle)
                                                         : azfn__span("", 0);
     }
     return invocation->body;
+}
+
+struct azfn_span azfn_http_body_json(struct azfn_invocation *handle)
+{
+    struct azfn_span body = azfn_http_body(handle);
+    struct azfn_span json = azfn_json_checked(body);
+    if (body.length > 0 && !azfn_span_is_present(json)) {
+        azfn__invocation_tell_no_json(azfn__invocation_of(handle), body);
+    }
+    return json;
 }
 
 bool azfn_http_body_is_exact(struct azfn_invocation *handle)

@@ -87,7 +87,30 @@ struct azfn_span azfn_input(struct azfn_invocation *handle, const char *name)
 struct azfn_span azfn_input_json(struct azfn_invocation *handle, const char *name)
 {
     struct azfn__invocation *invocation = azfn__invocation_of(handle);
-    return invocation ? json_of(invocation, input_value(invocation, name)) : azfn__absent();
+    if (!invocation) {
+        return azfn__absent();
+    }
+    struct azfn_span value = input_value(invocation, name);
+    struct azfn_span json = json_of(invocation, value);
+    struct azfn_span text = azfn_span_is_present(json) ? azfn__absent() : text_of(invocation, value);
+    if (text.length > 0) {
+        azfn__invocation_tell_no_json(invocation, text);
+    }
+    return json;
+}
+
+static bool lies_in(struct azfn_span text, struct azfn_span whole)
+{
+    return azfn_span_is_present(whole) && text.data >= whole.data && text.data < whole.data + whole.length;
+}
+
+bool azfn__invocation_is_input(const struct azfn__invocation *invocation, struct azfn_span text)
+{
+    bool is_input = lies_in(text, invocation->request.body) || lies_in(text, invocation->body);
+    for (const struct azfn__decoded_value *value = invocation->decoded; value && !is_input; value = value->next) {
+        is_input = lies_in(text, value->text) || lies_in(text, value->bytes);
+    }
+    return is_input;
 }
 
 struct azfn_span azfn_input_bytes(struct azfn_invocation *handle, const char *name)

@@ -1,5 +1,4 @@
-/* azfn_log(), and the lines that are collected: those of an envelope go out with its answer, those of a function
- * that runs on a thread of the pool wait until it has returned. */
+/* azfn_log() and azfn_security_event(). Lines of an envelope are collected, and go out with its answer. */
 #include "base/json_scan.h"
 #include "base/span.h"
 #include "worker/blocking_job.h"
@@ -12,12 +11,6 @@
 
 /* The host logs every line of an envelope as Information. */
 static const char *const level_marks[] = {"", "[Warning] ", "[Error] "};
-
-/* What stands before each text where no envelope will carry it. */
-struct record_head {
-    uint32_t level;
-    uint32_t length;
-};
 
 static void append_marked(struct azfn__buffer *logs, enum azfn_log_level level, struct azfn_span text)
 {
@@ -33,24 +26,27 @@ static void append_marked(struct azfn__buffer *logs, enum azfn_log_level level, 
     azfn__buffer_append_char(logs, ',');
 }
 
-bool azfn__invocation_collect_log(struct azfn__invocation *invocation, enum azfn_log_level level,
-                                  struct azfn_span text)
+/* False: they are too many, and this one is not among them. */
+static bool collect(struct azfn__invocation *invocation, enum azfn_log_level level, struct azfn_span text)
 {
     struct azfn__buffer *logs = &invocation->logs;
     size_t before = logs->length;
-    if (invocation->mode == AZFN__MODE_ENVELOPE) {
-        append_marked(logs, level, text);
-    } else {
-        const struct record_head head = {.level = (uint32_t)level, .length = (uint32_t)text.length};
-        azfn__buffer_append(logs, &head, sizeof(head));
-        azfn__buffer_append_span(logs, text);
-    }
+    append_marked(logs, level, text);
     if (logs->has_failed) {
         logs->length = before;
         logs->has_failed = false;
         return false;
     }
     return true;
+}
+
+/* Cut where it is too long. */
+AZFN_PRINTF(2, 0)
+static struct azfn_span write_text(char out[LOG_TEXT_MAX_BYTES], const char *format, va_list arguments)
+{
+    int length = vsnprintf(out, LOG_TEXT_MAX_BYTES, format, arguments);
+    size_t room = LOG_TEXT_MAX_BYTES - 1;
+    return azfn__span(out, length < 0 ? 0 : (size_t)length < room ? (size_t)length : room);
 }
 
 void azfn_log(struct azfn_invocation *handle, enum azfn_log_level level, const char *format, ...)
@@ -62,15 +58,57 @@ void azfn_log(struct azfn_invocation *handle, enum azfn_log_level level, const c
     char text[LOG_TEXT_MAX_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(text, sizeof(text), format, arguments);
+    struct azfn_span line = write_text(text, format, arguments);
     va_end(arguments);
-    size_t room = sizeof(text) - 1;
-    struct azfn_span line = azfn__span(text, length < 0 ? 0 : (size_t)length < room ? (size_t)length : room);
     bool is_collected = invocation->mode == AZFN__MODE_ENVELOPE && invocation->state == AZFN__INVOCATION_RUNNING &&
-                        azfn__invocation_collect_log(invocation, level, line);
+                        collect(invocation, level, line);
     if (!is_collected) {
-        azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, line);
+        azfn__dispatcher_log(invocation->dispatcher, invocation, level, line);
     }
+}
+
+static enum azfn__security_event event_of(enum azfn_security_event event)
+{
+    switch (event) {
+    case AZFN_EVENT_BAD_SIGNATURE:
+        return AZFN__EVENT_SIGNATURE_INVALID;
+    case AZFN_EVENT_FORBIDDEN:
+        return AZFN__EVENT_CALLER_FORBIDDEN;
+    case AZFN_EVENT_INVALID_INPUT:
+        return AZFN__EVENT_REQUEST_INVALID;
+    case AZFN_EVENT_SUSPICIOUS:
+        break;
+    }
+    return AZFN__EVENT_REQUEST_SUSPICIOUS; /* and for a number that is none of them: it is not lost */
+}
+
+void azfn_security_event(struct azfn_invocation *handle, enum azfn_security_event event, const char *format, ...)
+{
+    struct azfn__invocation *invocation = azfn__invocation_of(handle);
+    if (!invocation) {
+        return;
+    }
+    char text[LOG_TEXT_MAX_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    struct azfn_span description = write_text(text, format, arguments);
+    va_end(arguments);
+    azfn__dispatcher_tell(invocation->dispatcher, invocation, event_of(event), NULL, description);
+}
+
+void azfn__invocation_tell_no_json(struct azfn__invocation *invocation, struct azfn_span text)
+{
+    char description[160];
+    size_t offset = 0;
+    if (invocation->has_told_no_json) {
+        return;
+    }
+    invocation->has_told_no_json = true;
+    enum azfn_error error = azfn__json_scan(text, NULL, &offset);
+    snprintf(description, sizeof(description), "the function took input for JSON that is none: %s at byte %zu",
+             azfn_error_text(error), offset);
+    azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_INVALID_JSON, NULL,
+                          azfn_span_of(description));
 }
 
 static enum azfn_log_level take_level_mark(struct azfn_span *text)
@@ -94,17 +132,8 @@ static size_t flush_marked(struct azfn__invocation *invocation, struct azfn_span
     }
     struct azfn_span text = azfn__envelope_string(azfn__span(rest.data, end + 1), &invocation->arena);
     enum azfn_log_level level = take_level_mark(&text);
-    azfn__dispatcher_log(invocation->dispatcher, invocation, level, NULL, text);
+    azfn__dispatcher_log(invocation->dispatcher, invocation, level, text);
     return end + 2;
-}
-
-static size_t flush_record(struct azfn__invocation *invocation, struct azfn_span rest)
-{
-    struct record_head head;
-    memcpy(&head, rest.data, sizeof(head));
-    azfn__dispatcher_log(invocation->dispatcher, invocation, (enum azfn_log_level)head.level, NULL,
-                         azfn__span(rest.data + sizeof(head), head.length));
-    return sizeof(head) + head.length;
 }
 
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation)
@@ -114,8 +143,7 @@ void azfn__invocation_flush_logs(struct azfn__invocation *invocation)
     }
     struct azfn_span rest = azfn__buffer_span(&invocation->logs);
     while (rest.length > 0) {
-        rest = azfn__span_from(rest, invocation->mode == AZFN__MODE_ENVELOPE ? flush_marked(invocation, rest)
-                                                                             : flush_record(invocation, rest));
+        rest = azfn__span_from(rest, flush_marked(invocation, rest));
     }
     azfn__buffer_reset(&invocation->logs, 0);
 }

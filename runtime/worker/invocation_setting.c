@@ -1,4 +1,5 @@
 /* azfn_setting(). */
+#include "base/hash.h"
 #include "base/span.h"
 #include "worker/blocking_job.h"
 #include "worker/dispatcher.h"
@@ -7,15 +8,6 @@
 #include <stdio.h>
 
 #define SHOWN_BYTES 128
-
-/* FNV-1a */
-static uint64_t hash(uint64_t value, struct azfn_span text)
-{
-    for (size_t i = 0; i < text.length; i++) {
-        value = (value ^ (unsigned char)text.data[i]) * UINT64_C(0x100000001b3);
-    }
-    return value;
-}
 
 /* False: the log was told already, or of too many others. */
 static bool is_new_refusal(struct azfn__dispatcher *dispatcher, uint64_t refusal)
@@ -36,7 +28,7 @@ void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct
 {
     char text[256];
     struct azfn_span function = invocation->function->config->name;
-    uint64_t refusal = hash(hash(UINT64_C(0xcbf29ce484222325), function) * 31, name);
+    uint64_t refusal = azfn__hash(azfn__hash(AZFN__HASH_SEED, function), name);
     if (!is_new_refusal(invocation->dispatcher, refusal)) {
         return;
     }
@@ -44,8 +36,9 @@ void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct
     int length =
         snprintf(text, sizeof(text), "the function asked for a setting that azfn.json does not grant to it: %.*s",
                  shown, name.data);
-    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_WARNING, "authz_fail:setting",
-                         azfn__span(text, length > 0 ? (size_t)length : 0));
+    const struct azfn__event_fields fields = {.setting = name};
+    azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_SETTING_REFUSED, &fields,
+                          azfn__span(text, length > 0 ? (size_t)length : 0));
 }
 
 struct azfn_span azfn_setting(struct azfn_invocation *handle, const char *name)
@@ -64,8 +57,8 @@ struct azfn_span azfn_setting(struct azfn_invocation *handle, const char *name)
     struct azfn__blocking_job *job = azfn__blocking_job_current();
     if (!job) {
         azfn__invocation_report_setting(invocation, wanted);
-    } else if (!azfn_span_is_present(job->refused_setting)) {
-        job->refused_setting = azfn__arena_copy(&invocation->arena, wanted);
+    } else {
+        azfn__blocking_job_refuse_setting(job, wanted);
     }
     return azfn__absent();
 }

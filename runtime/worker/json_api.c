@@ -139,7 +139,13 @@ struct cJSON *azfn_json_tree(struct azfn_invocation *handle, struct azfn_span js
     if (!invocation) {
         return NULL;
     }
-    if (!azfn_span_is_present(azfn_json_checked(json)) || azfn__json_has_nul(json)) {
+    if (!azfn_span_is_present(azfn_json_checked(json))) {
+        if (json.length > 0 && azfn__invocation_is_input(invocation, json)) {
+            azfn__invocation_tell_no_json(invocation, json);
+        }
+        return NULL;
+    }
+    if (azfn__json_has_nul(json)) {
         return NULL;
     }
     uv_once(&hooks_once, set_hooks);

@@ -115,7 +115,7 @@ static enum azfn_error send_head(struct azfn__request_state *state, const char *
         .body_bytes = has_body && body_bytes == 0 ? AZFN__ASK_UNKNOWN_BYTES : body_bytes,
         .function = invocation->function->config->name,
         .invocation_id = invocation->id,
-        .trace_parent = azfn__http_request_header(&invocation->request, AZFN__SPAN("traceparent")),
+        .trace_parent = azfn__invocation_trace_parent(invocation),
         .destination = azfn_span_of(destination),
         .method = azfn_span_of(options->method),
         .path = options->path,

@@ -11,6 +11,7 @@
 struct azfn__secret_ask_state {
     struct azfn__secret_ask_state *next; /* in the invocation's list */
     struct azfn__invocation *invocation;
+    struct azfn_span name;
     uint32_t id;                  /* 0: answered */
     struct azfn__secret *value;   /* NULL until then, and once it is released */
     char version[VERSION_MAX_BYTES];
@@ -33,7 +34,7 @@ static struct azfn__secret_ask_state *state_of(struct azfn__invocation *invocati
     return state && state->value ? state : NULL;
 }
 
-static enum azfn_error ask_broker(struct azfn__asks *asks, struct azfn__secret_ask_state *state, struct azfn_span name)
+static enum azfn_error ask_broker(struct azfn__asks *asks, struct azfn__secret_ask_state *state)
 {
     if (!azfn__broker_client_has_room(asks->broker)) {
         return AZFN_ERROR_LIMIT;
@@ -45,7 +46,8 @@ static enum azfn_error ask_broker(struct azfn__asks *asks, struct azfn__secret_a
     const struct azfn__secret_ask ask = {.id = state->id,
                                          .function = state->invocation->function->config->name,
                                          .invocation_id = state->invocation->id,
-                                         .name = name};
+                                         .trace_parent = azfn__invocation_trace_parent(state->invocation),
+                                         .name = state->name};
     if (!azfn__ask_append_secret(azfn__frame_writer_out(&asks->broker->writer), &ask)) {
         azfn__ask_table_remove(&asks->secrets, state->id);
         return AZFN_ERROR_LIMIT;
@@ -64,12 +66,13 @@ enum azfn_error azfn_secret_get(struct azfn_invocation *handle, const char *name
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT, "azfn_secret_get");
     }
     struct azfn__secret_ask_state *state = azfn__invocation_alloc(invocation, sizeof(*state));
-    if (!state) {
-        return AZFN_ERROR_NO_MEMORY;
+    struct azfn_span kept = azfn__arena_copy(&invocation->arena, azfn_span_of(name));
+    if (!state || !azfn_span_is_present(kept)) {
+        return azfn__invocation_refuse(invocation, AZFN_ERROR_NO_MEMORY, "azfn_secret_get");
     }
     *state = (struct azfn__secret_ask_state){
-        .invocation = invocation, .on_secret = on_secret, .user_data = user_data};
-    enum azfn_error error = ask_broker(invocation->dispatcher->asks, state, azfn_span_of(name));
+        .invocation = invocation, .name = kept, .on_secret = on_secret, .user_data = user_data};
+    enum azfn_error error = ask_broker(invocation->dispatcher->asks, state);
     if (error != AZFN_OK) {
         return azfn__invocation_refuse(invocation, error, "azfn_secret_get");
     }
@@ -96,9 +99,9 @@ static enum azfn_error keep(struct azfn__asks *asks, struct azfn__secret_ask_sta
 {
     state->value = asks->slab ? azfn__secret_new(asks->slab, answer->value) : NULL;
     if (!state->value) {
-        azfn__dispatcher_log(state->invocation->dispatcher, state->invocation, AZFN_LOG_WARNING,
-                             "excess_rate_limit_exceeded:secrets",
-                             AZFN__SPAN("a secret did not fit into the worker's locked memory: too many are in use"));
+        const struct azfn__event_fields fields = {.secret = state->name};
+        azfn__dispatcher_tell(state->invocation->dispatcher, state->invocation, AZFN__EVENT_SECRETS_LIMIT, &fields,
+                              AZFN__SPAN("a secret did not fit into the worker's locked memory: too many are in use"));
         return AZFN_ERROR_LIMIT;
     }
     state->version_length = answer->version.length < VERSION_MAX_BYTES ? answer->version.length : VERSION_MAX_BYTES;

@@ -210,8 +210,9 @@ static enum azfn_error make_slab(struct worker *worker)
         char text[128];
         int length = snprintf(text, sizeof(text), "the worker could not lock %zu KiB of the memory for secrets, see "
                               "RLIMIT_MEMLOCK: it may be swapped out", unlocked_bytes >> 10);
-        azfn__dispatcher_log(&worker->dispatcher, NULL, AZFN_LOG_WARNING, "sys_monitor_disabled:memory_lock",
-                             azfn__span(text, length > 0 ? (size_t)length : 0));
+        const struct azfn__event_fields fields = {.bytes = AZFN__NUMBER(unlocked_bytes)};
+        azfn__dispatcher_tell(&worker->dispatcher, NULL, AZFN__EVENT_MEMORY_UNLOCKED, &fields,
+                              azfn__span(text, length > 0 ? (size_t)length : 0));
     }
     azfn__asks_init(&worker->asks, &worker->broker, worker->slab);
     worker->dispatcher.asks = &worker->asks;
@@ -264,6 +265,7 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
     }
     azfn__broker_client_send(&worker->broker, AZFN__FRAME_READY, azfn__span("", 0));
     uv_run(&worker->loop, UV_RUN_DEFAULT);
+    azfn__callers_tell(&worker->dispatcher.callers);
     end_without_lost_threads(worker);
     azfn__blocking_pool_clean_up(&worker->pool);
     azfn__dispatcher_clean_up(&worker->dispatcher);

@@ -1,6 +1,8 @@
 /* What can be said to the broker, past the library: frames as runtime/channel has them, made by hand. */
 #include "attack.h"
 
+#include "base/security_event.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +136,7 @@ static struct attack_result ask_secret(const char *function, const char *name)
     put(&frame, ID, 4);
     put_text(&frame, function);
     put_text(&frame, "made-up");
+    put_text(&frame, "");
     put_text(&frame, name);
     return send_frame(&frame) ? read_answer() : attack_refused("write");
 }
@@ -201,19 +204,23 @@ STEP(unknown_frame, say("\0\0\0\0\x2a\0\0\0", 8))
 STEP(truncated_frame, say("\x04\0\0\0\x06\0\0\0\x01\0\0\0", 12))
 STEP(frame_of_broker, say("\0\0\0\0\x40\0\0\0", 8))
 
-static struct attack_result say_log(const char *event, const char *text)
+static struct attack_result say_log(enum azfn__security_event event, enum azfn_log_level level, const char *text)
 {
     struct frame frame = begin(LOG);
-    put(&frame, 0, 1);
-    put_text(&frame, event);
+    put(&frame, level, 1);
+    put(&frame, event, 2);
+    put(&frame, 2, 1);
+    put(&frame, AZFN__FIELD_FUNCTION, 1);
     put_text(&frame, "Victim");
+    put(&frame, AZFN__FIELD_INVOCATION_ID, 1);
     put_text(&frame, "made-up");
     put_text(&frame, text);
     return say_frame(&frame);
 }
 
-STEP(forged_event, say_log("authn_login_success:admin", "forged-event"))
-STEP(forged_line, say_log("",
+STEP(brokers_event, say_log(AZFN__EVENT_SECRET_READ, AZFN_LOG_INFORMATION, "forged-event"))
+STEP(forged_event, say_log(AZFN__EVENT_CALLER_AUTHENTICATED, AZFN_LOG_INFORMATION, "forged-event"))
+STEP(forged_line, say_log(AZFN__EVENT_NONE, AZFN_LOG_INFORMATION,
     "x\n{\"level\":\"INFO\",\"origin\":\"broker\",\"event\":\"sys_shutdown\",\"description\":\"forged-line\"}"))
 
 static struct attack_result flood_log(const struct attack_target *target)
@@ -221,7 +228,7 @@ static struct attack_result flood_log(const struct attack_target *target)
     struct attack_result result = attack_nothing("");
     (void)target;
     for (int i = 0; i < 20000; i++) {
-        result = say_log("authz_fail:flood", "flood");
+        result = say_log(AZFN__EVENT_REQUEST_SUSPICIOUS, AZFN_LOG_ERROR, "flood");
     }
     return result;
 }
@@ -363,9 +370,9 @@ static const struct attack_step steps[] = {
     {"flood-of-lines", "Fill the log, so that nobody finds anything", flood_log, BY_LOG, NULL,
      "excess_rate_limit_exceeded:log",
      BROKER | SEEN_OUTSIDE},
-    {"forged-event", "Write an event as if it were the broker's", forged_event, BY_LOG, NULL,
-     "authn_login_success:admin",
-     BROKER | SEEN_OUTSIDE},
+    MALFORMED("event-of-broker", "Write an event that only the broker writes", brokers_event),
+    {"forged-event", "Write another event as if it were the broker's", forged_event, BY_LOG, NULL,
+     "authn_login_success:easy_auth", BROKER | SEEN_OUTSIDE},
     {"forged-line", "Begin a new line in the log", forged_line, BY_LOG, NULL, NULL, BROKER | SEEN_OUTSIDE},
     {"forged-fault", "Have the broker tell a made-up reason for its end", forge_fault, BY_CHANNEL, NULL, NULL,
      BROKER | SEEN_OUTSIDE},

@@ -48,8 +48,8 @@ class TrustingBroker:
 
     def _take(self, kind, payload):
         if kind == SECRET_ASK:
-            identifier, texts = payload[:4], self._texts(payload[4:], 3)
-            value = b"canary-of-" + texts[2].encode("latin-1")
+            identifier, texts = payload[:4], self._texts(payload[4:], 4)
+            value = b"canary-of-" + texts[3].encode("latin-1")
             self._send(SECRET, identifier + b"\0" + struct.pack("<H", 0) + struct.pack("<H", len(value)) + value)
         elif kind == REQUEST:
             identifier, texts = payload[:4], self._texts(payload[16:], 6)

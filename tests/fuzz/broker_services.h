@@ -419,7 +419,7 @@ static inline void make_services(uv_loop_t *loop, struct azfn__log_sink *log)
     const char *reason;
     struct azfn__credential_cache_options cache = {
         .loop = loop, .log = log, .source = &others.source, .now_ms = wall_ms, .refresh_ms = 60000,
-        .events = {"secret", "sensitive_read:s", "sensitive_read:s", "sensitive_read:f", "sensitive_read:s"}};
+        .events = &azfn__credential_secret_events};
     struct azfn__services *services = &others.services;
     CHECK(randombytes_set_implementation(&randomness) == 0);
     services->config = &config_of_app;

@@ -434,7 +434,7 @@ static void invoke(struct azfn__dispatcher *dispatcher, struct azfn_span bytes)
     bytes = azfn__span_from(bytes, taken);
     invocation->request = parser.request;
     struct azfn__dispatch_decision decision = azfn__dispatcher_route(dispatcher, invocation);
-    CHECK(decision.status == 0);
+    CHECK(decision.refusal.status == 0);
     azfn__http_parser_limit_body(&parser, decision.max_body_bytes);
     CHECK(azfn__http_parser_feed(&parser, bytes.data, bytes.length, &taken) == AZFN__HTTP_COMPLETE);
     invocation->request = parser.request;

@@ -20,6 +20,7 @@
 #define LINES_BYTES ((size_t)1 << 20)
 #define CHANNEL 3 /* of worker_ends */
 #define ID_COUNT 16
+#define TRACE_PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 #define MAX_PENDING_BYTES ((size_t)1 << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -55,9 +56,8 @@ static bool on_frame(struct azfn__worker_process *worker, const struct azfn__fra
     CHECK(frame->payload.length <= AZFN__FRAME_MAX_PAYLOAD_BYTES);
     world.frames++;
     if (frame->type == AZFN__FRAME_FAULT) {
-        azfn__log_sink_write(&world.log, (struct azfn__log_entry){.level = AZFN_LOG_ERROR,
+        azfn__log_sink_write(&world.log, (struct azfn__log_entry){.event = AZFN__EVENT_WORKER_START_CRASH,
                                                                   .origin = AZFN__ORIGIN_WORKER,
-                                                                  .event = AZFN__SPAN("sys_crash:worker"),
                                                                   .description = frame->payload});
     }
     return true;
@@ -300,15 +300,24 @@ static void arrive_frame(uv_pipe_t *channel, struct input *input)
     arrive(channel, (struct input){.data = frame, .length = 8 + payload.length});
 }
 
+/* Also of events that only the broker may write: the worker is lost then. */
 static void arrive_log(uv_pipe_t *channel, struct input *input)
 {
     struct azfn__buffer frame;
-    struct azfn__log_frame log = {.level = (enum azfn_log_level)(take_byte(input) % 3)};
-    struct azfn_span *const texts[] = {&log.event, &log.function, &log.invocation_id, &log.text};
+    struct azfn_span texts[4];
+    enum azfn_log_level level = (enum azfn_log_level)(take_byte(input) % 3);
     for (size_t i = 0; i < 4; i++) {
         const struct input text = take_bytes(input, take_byte(input));
-        *texts[i] = azfn__span(text.data, text.length);
+        texts[i] = azfn__span(text.data, text.length);
     }
+    unsigned event = texts[0].length > 0 ? (unsigned char)texts[0].data[0] : AZFN__EVENT_NONE;
+    const struct azfn__log_frame log = {.event = (enum azfn__security_event)(event % AZFN__EVENT_COUNT),
+                                        .level = level,
+                                        .fields = {.function = texts[1],
+                                                   .invocation_id = texts[2],
+                                                   .request_uri = texts[0],
+                                                   .count = AZFN__NUMBER(event)},
+                                        .text = texts[3]};
     azfn__buffer_init(&frame, (size_t)64 << 10);
     azfn__frame_append_log(&frame, &log);
     CHECK(!frame.has_failed);
@@ -339,6 +348,7 @@ static void ask_for_secret(struct azfn__buffer *out, struct input *input, struct
     const struct azfn__secret_ask ask = {.id = take_id(input),
                                          .function = function,
                                          .invocation_id = AZFN__SPAN("id"),
+                                         .trace_parent = AZFN__SPAN(TRACE_PARENT),
                                          .name = TAKE_TEXT(input, names)};
     CHECK(azfn__ask_append_secret(out, &ask));
 }
@@ -417,17 +427,41 @@ static void pass_time(unsigned code)
     turn();
 }
 
-/* A level and four texts, each with two bytes of length before it, and nothing else. */
+static size_t word_at(const unsigned char *bytes)
+{
+    return bytes[0] + bytes[1] * (size_t)256;
+}
+
+/* A level, an event that a worker has a word in, fields that it has, in their order, and a text; nothing else. */
 static bool is_log(const unsigned char *payload, size_t length)
 {
-    size_t at = 1;
-    for (int i = 0; i < 4; i++) {
-        if (at + 2 > length) {
+    if (length < 6 || payload[0] > 2 || word_at(payload + 1) >= AZFN__EVENT_COUNT) {
+        return false;
+    }
+    enum azfn__security_event event = (enum azfn__security_event)word_at(payload + 1);
+    const struct azfn__security_event_info *info = azfn__security_event_info(event);
+    if (info->source == AZFN__SOURCE_BROKER ||
+        (event != AZFN__EVENT_NONE && (enum azfn_log_level)payload[0] != info->level)) {
+        return false;
+    }
+    size_t at = 4;
+    int last = -1;
+    for (unsigned left = payload[3]; left > 0; left--) {
+        if (length - at < 3 || payload[at] <= last || payload[at] >= AZFN__EVENT_FIELD_COUNT ||
+            !(info->fields >> payload[at] & 1)) {
             return false;
         }
-        at += 2 + (size_t)payload[at] + (size_t)payload[at + 1] * 256;
+        last = payload[at];
+        size_t text = word_at(payload + at + 1);
+        enum azfn__event_field_type type = azfn__event_field_info((enum azfn__event_field)last)->type;
+        bool is_number = type == AZFN__FIELD_TYPE_NUMBER || type == AZFN__FIELD_TYPE_TIME;
+        size_t least = is_number ? 8 : type == AZFN__FIELD_TYPE_LIST ? 0 : 1;
+        if (text > length - at - 3 || text < least || text > (is_number ? 8 : 1280)) {
+            return false;
+        }
+        at += 3 + text;
     }
-    return at == length && payload[0] <= 2;
+    return length - at >= 2 && word_at(payload + at) == length - at - 2 && length - at - 2 <= 8192;
 }
 
 /* The frames once more, cut by hand out of everything at once. An ask may be malformed in ways that are not looked at
@@ -566,9 +600,7 @@ static void renew(struct azfn__worker_process *worker)
     world.losses = 0;
     world.frames = 0;
     azfn__buffer_reset(&world.bytes, 65536);
-    for (size_t i = 0; i < AZFN__LOG_CLASS_COUNT; i++) {
-        world.log.buckets[i].tokens = AZFN__LOG_BURST;
-    }
+    azfn__log_limits_init(&world.log.limits, uv_hrtime() / 1000000);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -594,8 +626,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char text[AZFN__DEATH_TEXT_BYTES];
     CHECK(world.losses == (is_closing ? 1 : 0));
     check_frames(is_closing, is_settled);
-    azfn__death_report_write(&world.log, world.worker->flight_record, (int)choice, choice % 2 != 0, &world.suspects,
-                             text);
+    const struct azfn__death death = {
+        .status = (int)choice, .was_ready = choice % 2 != 0, .is_told = choice % 4 >= 2};
+    azfn__death_report_write(&world.log, world.worker->flight_record, &death, &world.suspects, text);
     if (is_closing || world.worker->asks || choice % 8 == 0) {
         end_worker();
     }

@@ -182,6 +182,7 @@ static void make_world(struct world *world, bool is_forwarding)
     limits.header_bytes = 2048;
     limits.url_bytes = 512;
     world->config = make_config(is_forwarding);
+    world->config->is_easy_auth_on = !is_forwarding;
     CHECK(uv_loop_init(&world->loop) == 0);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
     CHECK(azfn__broker_client_start(&world->broker, &world->loop, ends[0], &callbacks) == AZFN_OK);

@@ -148,6 +148,8 @@ static inline void view(struct azfn_invocation *invocation, void *user_data)
     read_all(invocation, azfn_http_param(invocation, "rest"));
     read_all(invocation, azfn_http_method(invocation));
     read_all(invocation, azfn_trace_parent(invocation));
+    read_all(invocation, azfn_http_body_json(invocation));
+    azfn_security_event(invocation, AZFN_EVENT_SUSPICIOUS, "%.*s", AZFN_SPAN_ARGS(azfn_http_path(invocation)));
     read_all(invocation, azfn_invocation_id(invocation));
     bool is_exact = azfn_http_body_is_exact(invocation);
     set_mark(invocation);
@@ -368,6 +370,7 @@ static inline void touch_stale(size_t index)
     CHECK(azfn_succeed(invocation) == AZFN_ERROR_STATE);
     azfn_fail(invocation, "stale");
     azfn_log(invocation, AZFN_LOG_ERROR, "stale");
+    azfn_security_event(invocation, AZFN_EVENT_FORBIDDEN, "stale");
     if (!event) {
         CHECK(!azfn_alloc(invocation, 1) && azfn_remaining_ms(invocation) == 0);
         CHECK(!azfn_span_is_present(azfn_http_body(invocation)));

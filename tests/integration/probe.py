@@ -24,6 +24,7 @@ from azfn_local.app import App, AppError  # noqa: E402,F401
 from azfn_local.handler_process import Handler, HandlerError  # noqa: E402,F401
 from azfn_local.stand_ins import StandIns  # noqa: E402
 from azfn_local.wire import WireError, read_response  # noqa: E402,F401
+from log_lines import events_of, faults_of  # noqa: E402,F401
 
 CAPTURES = HERE.parent / "captures"
 DEFAULT_APP = pathlib.Path(os.environ.get("AZFN_DEFAULT_APP", HERE.parent.parent / "build" / "release" / "app"))
@@ -124,6 +125,17 @@ def wait_until(condition, timeout=10, what="it"):
         time.sleep(0.002)
 
 
+def takes(sock, port):
+    """Whether sock listens on the port now: it can't while the handler's own socket does."""
+    try:
+        if sock.getsockname()[1] == 0:
+            sock.bind(("127.0.0.1", port))
+        sock.listen(1)
+        return True
+    except OSError:
+        return False
+
+
 class Process:
     """What /proc says of one process."""
 
@@ -197,11 +209,16 @@ class TestCase(unittest.TestCase):
     def handler(self, app, **options):
         handler = Handler(App.load(app), **options)
         self.addCleanup(self.assert_no_sanitizer_report, handler)
+        self.addCleanup(self.assert_lines_are_in_the_catalogue, handler)
         return handler
 
     def assert_no_sanitizer_report(self, handler):
         reports = [line.text for line in handler.lines if "Sanitizer" in line.text or "runtime error:" in line.text]
         self.assertEqual(reports[:20], [])
+
+    def assert_lines_are_in_the_catalogue(self, handler):
+        lines = [line for line in handler.lines if not IS_SANITIZED or line.text.startswith("{")]
+        self.assertEqual(faults_of(lines, handler.starts)[:20], [])
 
     def probe_app(self, *, env=None, functions=None, handler_options=None, **options):
         app = write_app(self.temporary_folder() / "app", PROBE_APP / "probe_handler",

@@ -5,6 +5,7 @@ Run with: python3 -m unittest tests/integration/test_azfn_local.py
 
 import base64
 import contextlib
+import io
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import unittest.mock
 import urllib.error
 import urllib.request
 
@@ -32,6 +34,7 @@ from azfn_local import (App, AppError, ClientRequest, ConnectionPool, Function, 
                         build_proxied_head, decode_answer, http_envelope, match_function, queue_envelope,
                         read_response, retry_context, timer_envelope)
 from azfn_local import json_text  # noqa: E402
+from azfn_local.cli import Printer  # noqa: E402
 from azfn_local.client_request import BadRequest  # noqa: E402
 from azfn_local.command_line import expand_arguments  # noqa: E402
 from azfn_local.console import classify  # noqa: E402
@@ -481,6 +484,50 @@ class CommandLine(unittest.TestCase):
             self.assertEqual((line.level, line.category), (level, category))
         self.assertEqual(classify("stderr", "plain", errors_only=False).level, "Information")
         self.assertEqual(classify("stderr", "it Failed", errors_only=False).level, "Error")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class LogView(unittest.TestCase):
+    EVENT = {"datetime": "2026-11-22T13:02:11.500+00:00", "level": "ERROR", "appid": "a", "sequence": 7,
+             "origin": "broker", "event": "malicious_syscall:worker", "function": "hello", "system_call": "connect",
+             "description": "the worker was ended"}
+
+    def shown(self, text, stream=None, **options):
+        stream = stream or io.StringIO()
+        with unittest.mock.patch.dict(os.environ):
+            os.environ.pop("NO_COLOR", None)
+            Printer(stream, **options).handler_line(classify("stderr", text))
+        return stream.getvalue()
+
+    def test_an_event_is_one_line_to_read(self):
+        self.assertEqual(self.shown(json.dumps(self.EVENT)),
+                         "13:02:11 ERROR malicious_syscall:worker  the worker was ended  "
+                         "function=hello system_call=connect\n")
+
+    def test_colours_say_how_bad_it_is(self):
+        self.assertIn("\x1b[1;31mmalicious_syscall:worker\x1b[0m", self.shown(json.dumps(self.EVENT), Terminal()))
+        for level, event, colour in (("WARN", "sys_crash:worker", "33"), ("ERROR", "authz_fail:secret", "31"),
+                                     ("INFO", "sys_startup", "36")):
+            text = json.dumps({**self.EVENT, "level": level, "event": event})
+            self.assertIn(f"\x1b[{colour}m{event}\x1b[0m", self.shown(text, Terminal()))
+
+    def test_what_the_worker_says_is_marked(self):
+        self.assertIn("  [worker] the worker was ended", self.shown(json.dumps({**self.EVENT, "origin": "worker"})))
+
+    def test_a_function_can_not_paint(self):
+        text = json.dumps({**self.EVENT, "description": "\x1b[2J", "function": "a\nb"})
+        self.assertNotIn("\x1b", self.shown(text))
+        self.assertEqual(self.shown(text).count("\n"), 1)
+
+    def test_other_lines_and_json_are_shown_as_they_are(self):
+        for text in ("plain", "[1]", '{"level":"x","description":"y"}', '{"level":["INFO"],"description":"y"}', "{"):
+            self.assertEqual(self.shown(text), f"[handler Error] {text}\n")
+        text = json.dumps(self.EVENT)
+        self.assertEqual(self.shown(text, log="json"), f"[handler Error] {text}\n")
 
 
 class FakeHandler:

@@ -1,60 +1,26 @@
 """Microsoft's clients for Node, unchanged, against the stand-ins: what satisfies them is like the real thing.
 
-They are installed by npm into AZFN_NPM, or the build folder's npm; without node, npm or a registry this is skipped.
+They are installed by npm; without node, npm or a registry this is skipped.
 Two things are not as in the cloud: the local authority is trusted by NODE_EXTRA_CA_CERTS, and azure_sdk/localhost.js
 lets names below localhost be found.
 """
 
 import json
 import os
-import pathlib
-import shutil
 import subprocess
-import sys
 import unittest
 
+import npm_packages
 import probe
 
 SOURCE = probe.HERE / "azure_sdk"
-INSTALL_TIMEOUT_S = 240
-
-
-def install():
-    """The folder with node_modules. SkipTest, with the reason, where it can't be made."""
-    for program in ("node", "npm"):
-        if not shutil.which(program):
-            raise unittest.SkipTest(f"{program} is missing: Microsoft's clients are not tried")
-    folder = pathlib.Path(os.environ.get("AZFN_NPM", probe.DEFAULT_APP.parent / "npm"))
-    wanted = (SOURCE / "package-lock.json").read_bytes()
-    stamp = folder / "installed.json"  # the lock file that node_modules was made of
-    if stamp.is_file() and stamp.read_bytes() == wanted:
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(SOURCE / name, folder / name)
-    try:
-        result = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1",
-                                 "--cache", str(folder / "cache")], cwd=folder, capture_output=True, text=True,
-                                timeout=INSTALL_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise unittest.SkipTest(f"npm ci: {error}: Microsoft's clients are not tried") from error
-    if result.returncode:
-        lines = [line for line in result.stderr.splitlines() if "npm error" in line] or ["failed"]
-        raise unittest.SkipTest(f"npm ci: {lines[0]}: Microsoft's clients are not tried")
-    shutil.rmtree(folder / "cache", ignore_errors=True)
-    stamp.write_bytes(wanted)
-    return folder
 
 
 class AzureSdk(probe.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        try:
-            cls.folder = install()
-        except unittest.SkipTest as skip:
-            print(f"SKIPPED: {skip}", file=sys.stderr)  # ctest shows a skip as a success
-            raise
+        cls.folder = npm_packages.install(SOURCE, probe.DEFAULT_APP.parent, "Microsoft's clients are not tried")
 
     def run_client(self, stand_ins, **more):
         environment = {"PATH": os.environ["PATH"], "NODE_PATH": str(self.folder / "node_modules"),

@@ -27,7 +27,7 @@ class BlockedLoop(probe.TestCase):
             waiting.start()
             handler.wait_for_line("the worker is killed, since its loop is blocked")
             self.assertGreater(time.monotonic() - started, 2.4)
-            handler.wait_for_line("SIGKILL")
+            handler.wait_for_line("sys_restart:worker")
             with self.assertRaises(WireError):
                 probe.exchange(blocked, b"")
             waiting.join(20)

@@ -56,7 +56,8 @@ class Threads(probe.TestCase):
         with self.probe_app(policy=SHORT) as handler:
             self.assertEqual(handler.request(block("wait reply")).status, 504)
             line = handler.wait_for_line("its thread is lost")
-            self.assertEqual(line.level, "Error")
+            self.assertEqual(line.level, "Warning")
+            self.assertIn('"event":"excess_rate_limit_exceeded:timeout"', line.text)
             self.assertIn('"function":"Block"', line.text)
             self.assertEqual(handler.request(block("body=still reply")).body, b"still")
             handler.request(ask("open reply"))

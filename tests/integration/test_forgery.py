@@ -22,7 +22,8 @@ class Forgery(probe.TestCase):
             answer = handler.request(FORGED)
             self.assertEqual(answer.status, 400)
             line = handler.wait_for_line("a client may have forged it")
-            self.assertEqual(line.level, "Warning")
+            self.assertEqual(line.level, "Error")
+            self.assertIn('"event":"malicious_envelope:client"', line.text)
             self.assertFalse(any('"function":"QIn"' in line.text for line in handler.lines))
             self.assertEqual(handler.request(envelope_request(handler, "chunked")).status, 200)
 

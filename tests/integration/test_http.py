@@ -165,11 +165,14 @@ class Http(probe.TestCase):
             with self.subTest(request=request[:60]):
                 self.assert_refused(request, status)
 
-    def test_a_refusal_is_an_event_and_shows_no_request_text(self):
-        self.assert_refused(f"GET /api/fake-secret-path HTTP/1.1\r\n{HOST}\r\n", 404)
-        line = self.shared.wait_for_line('"input_validation_fail:route"')
+    def test_a_refusal_is_an_event_that_shows_the_path_alone(self):
+        self.assert_refused(f"GET /api/nothing-here?code=fake-key HTTP/1.1\r\n{HOST}Cookie: fake-cookie\r\n"
+                            "Authorization: Bearer fake-token\r\nx-functions-key: fake-functions-key\r\n\r\n", 404)
+        line = self.shared.wait_for_line(lambda line: "nothing-here" in line.text)
         self.assertEqual(line.level, "Warning")
-        self.assertFalse(any("fake-secret-path" in line.text for line in self.shared.lines))
+        self.assertIn('"event":"input_validation_fail:route"', line.text)
+        self.assertIn('"request_uri":"/api/nothing-here",', line.text)
+        self.assertFalse(any("fake-" in line.text for line in self.shared.lines))
 
     def test_an_upgrade_is_ignored(self):
         answer, _ = self.send(ask("body=plain reply", headers="Upgrade: websocket\r\nConnection: Upgrade\r\n"))

@@ -317,7 +317,7 @@ class Restart(probe.TestCase):
             with self.assertRaises(WireError):
                 handler.request(ask("crash"))
             line = handler.wait_for_line("SIGSEGV")
-            self.assertEqual(line.level, "Error")
+            self.assertEqual(line.level, "Warning")
             self.assertIn('"function":"Ask"', line.text)
             self.assertIn('"invocation_id":"ask-1"', line.text)
             self.assertEqual(probe.exchange(self.connect(handler), ask("body=again reply")).body, b"again")

@@ -28,16 +28,6 @@ def threads(process):
     return found
 
 
-def takes(sock, port):
-    try:
-        if sock.getsockname()[1] == 0:
-            sock.bind(("127.0.0.1", port))
-        sock.listen(1)
-        return True
-    except OSError:
-        return False
-
-
 def events(handler, name):
     found = []
     for line in list(handler.lines):
@@ -207,7 +197,7 @@ class SwitchTests(Case):
                 connection.sendall(ask("syscall=shutdown delay=200 exit=3"))
                 with socket.socket() as taker:  # a new listen() fails while this one does
                     taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    wait_until(lambda: takes(taker, handler.port), what="a socket that does not listen any more")
+                    wait_until(lambda: probe.takes(taker, handler.port), what="a socket that does not listen any more")
                     connection.recv(1)
                     handler.wait_for_line("malicious_socket:worker")
             wait_until(lambda: handler.starts == 2 and handler.state == "ready", what="a new start")

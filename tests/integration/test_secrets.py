@@ -166,9 +166,12 @@ class FailureTests(Case):
         for thread in threads:
             thread.join()
         self.assertEqual(got, expected)
+        events = {"s-403": "refused", "s-404": "missing", "s-disabled": "refused", "s-expired": "expired",
+                  "s-audience": "refused"}
         for name in expected:
-            handler.wait_for_line(lambda line, name=name: "sensitive_read:key_vault_failed" in line.text and
-                                  name in line.text)
+            kind = events.get(name, "failed")
+            handler.wait_for_line(lambda line, name=name, kind=kind: f'"sensitive_read:key_vault_{kind}"' in line.text
+                                  and f'"secret":"{name}"' in line.text)
         self.assertEqual(self.secret(handler)[0], "AZFN_OK")
         # no for good is not asked again
         self.assertEqual(self.services.vault.counts["GET /secrets/s-403"], 1)
@@ -285,7 +288,7 @@ class ChannelTests(Case):
     def test_asking_by_hand_for_what_is_not_granted_is_refused_and_an_event(self):
         handler = self.start()
         for function, name in (("Ask", "other"), ("Nobody", "key"), ("StreamIn", "key"), ("", ""), ("Ask", "k" * 5000)):
-            payload = struct.pack("<I", 0x7fff0001) + self.text(function) + self.text("id") + self.text(name)
+            payload = struct.pack("<I", 0x7fff0001) + b"".join(map(self.text, (function, "id", "", name)))
             self.assertEqual(self.send(handler, self.frame(6, payload))[0], 200)
         handler.wait_for_line(lambda line: "authz_fail:secret" in line.text and "other" in line.text)
         handler.wait_for_line(lambda line: "authz_fail:secret" in line.text and "kkk..." in line.text)
@@ -293,7 +296,7 @@ class ChannelTests(Case):
         self.assertEqual(self.secret(handler)[0], "AZFN_OK")
 
     def test_malformed_frames_end_the_worker_and_not_the_broker(self):
-        whole = struct.pack("<I", 1) + self.text("Ask") + self.text("id") + self.text("key")
+        whole = struct.pack("<I", 1) + b"".join(map(self.text, ("Ask", "id", "", "key")))
         handler = self.start()
         broker = handler.pid
         bad = [self.frame(6, whole[:-1]), self.frame(6, whole + b"x"), self.frame(6, b""), self.frame(7, whole),

@@ -66,12 +66,12 @@ static enum azfn_error fake_fetch(struct azfn__credential_source *source, struct
 }
 
 static const struct azfn__credential_cache_options secrets = {
-    .events = {.noun = "secret", .fetched = "fetched", .refreshed = "refreshed", .failed = "failed", .stale = "stale"},
+    .events = &azfn__credential_secret_events,
     .refresh_ms = HOUR_MS,
     .stale_limit_ms = 24 * HOUR_MS,
 };
 static const struct azfn__credential_cache_options tokens = {
-    .events = {.noun = "token", .fetched = "fetched", .refreshed = "refreshed", .failed = "failed", .stale = "stale"},
+    .events = &azfn__credential_token_events,
     .refreshes_at_half_life = true,
 };
 

@@ -101,7 +101,7 @@ static void set_up(struct fixture *fixture, const char *reference)
         .slab = fixture->slab,
         .log = &fixture->log.sink,
         .source = &fixture->identity,
-        .events = {.noun = "token", .fetched = "f", .refreshed = "r", .failed = "x", .stale = "s"},
+        .events = &azfn__credential_token_events,
         .refreshes_at_half_life = true,
         .now_ms = read_clock};
     assert_int_equal(azfn__credential_cache_new(&options, &fixture->tokens), AZFN_OK);

@@ -94,6 +94,7 @@ static void an_ask_for_a_secret_comes_out_as_it_went_in(void **state)
     const struct azfn__secret_ask ask = {.id = 0x80010002,
                                          .function = AZFN__SPAN("webhook"),
                                          .invocation_id = AZFN__SPAN("id-1"),
+                                         .trace_parent = AZFN__SPAN("00-1-2-3"),
                                          .name = AZFN__SPAN("webhook-key")};
     struct azfn__secret_ask decoded;
     assert_true(azfn__ask_append_secret(&bytes, &ask));
@@ -102,6 +103,7 @@ static void an_ask_for_a_secret_comes_out_as_it_went_in(void **state)
     assert_int_equal(decoded.id, ask.id);
     assert_true(azfn__span_equal(decoded.function, ask.function));
     assert_true(azfn__span_equal(decoded.invocation_id, ask.invocation_id));
+    assert_true(azfn__span_equal(decoded.trace_parent, ask.trace_parent));
     assert_true(azfn__span_equal(decoded.name, ask.name));
     require_exact(decode_secret, text);
 }

@@ -130,13 +130,13 @@ static int clean_up_asks(void **state)
 }
 
 /* The next frame that is no log line. */
-static struct azfn__frame next_ask(void)
+static struct azfn__frame next_frame(bool is_log)
 {
     struct azfn__frame frame;
     char bytes[65536];
     for (;;) {
         while (azfn__frame_reader_next(&reader, &frame) == AZFN_OK) {
-            if (frame.type != AZFN__FRAME_LOG) {
+            if ((frame.type == AZFN__FRAME_LOG) == is_log) {
                 return frame;
             }
         }
@@ -147,6 +147,11 @@ static struct azfn__frame next_ask(void)
         }
         assert_true(azfn__frame_reader_feed(&reader, bytes, (size_t)count));
     }
+}
+
+static struct azfn__frame next_ask(void)
+{
+    return next_frame(false);
 }
 
 static uint32_t next_id(enum azfn__frame_type type)
@@ -213,12 +218,13 @@ static void a_secret_comes_later_and_serves_until_the_answer(void **state)
     (void)state;
     struct client client;
     connect_to(&fixture, &client);
-    get(&client, "/api/secret");
+    send_text(&client, "GET /api/secret HTTP/1.1\r\nHost: h\r\ntraceparent: 00-1-2-3\r\n\r\n");
     struct azfn__frame frame = next_ask();
     struct azfn__secret_ask ask;
     assert_int_equal(frame.type, AZFN__FRAME_SECRET_ASK);
     assert_true(azfn__ask_decode_secret(frame.payload, &ask));
     assert_true(azfn_span_equals(ask.function, "secret") && azfn_span_equals(ask.name, "key"));
+    assert_true(azfn_span_equals(ask.trace_parent, "00-1-2-3")); /* the broker is the one who looks at it */
     answer_secret(ask.id, AZFN_OK, "key");
     AWAIT(&fixture, seen.calls == 1);
     assert_int_equal(seen.error, AZFN_OK);
@@ -319,6 +325,10 @@ static void more_secrets_than_the_memory_holds_are_an_error(void **state)
     }
     AWAIT(&fixture, seen.calls == 3);
     assert_int_equal(seen.error, AZFN_ERROR_LIMIT);
+    struct azfn__log_frame log;
+    assert_true(azfn__frame_decode_log(next_frame(true).payload, &log));
+    assert_int_equal(log.event, AZFN__EVENT_SECRETS_LIMIT);
+    assert_true(azfn_span_equals(log.fields.secret, "key") && azfn_span_equals(log.fields.function, "secret"));
     reply("done");
     require_reply(&client, "done");
     disconnect(&client);

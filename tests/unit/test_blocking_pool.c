@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "unit/http_worker.h"
+#include "unit/worker_log.h"
 
 #include "worker/blocking_pool.h"
 
@@ -261,44 +262,10 @@ static void clean_up_pool(struct fixture *fixture)
     uv_sem_destroy(&shared.gate);
 }
 
-/* --- What the broker was told. --- */
-
-struct log_reader {
-    struct azfn__frame_reader frames;
-    struct azfn__log_frame log;
-};
-
-static void start_reading(struct log_reader *reader)
+static void require_timeout(const struct log_reader *reader)
 {
-    azfn__frame_reader_init(&reader->frames);
-}
-
-static void require_log(struct fixture *fixture, struct log_reader *reader, enum azfn_log_level level,
-                        const char *function, const char *text)
-{
-    struct azfn__frame frame;
-    char bytes[65536];
-    while (azfn__frame_reader_next(&reader->frames, &frame) != AZFN_OK) {
-        ssize_t count = read(fixture->broker_end, bytes, sizeof(bytes));
-        if (count < 0) {
-            assert_false(fixture->is_late);
-            uv_run(&fixture->loop, UV_RUN_NOWAIT);
-            continue;
-        }
-        assert_true(azfn__frame_reader_feed(&reader->frames, bytes, (size_t)count));
-    }
-    assert_int_equal(frame.type, AZFN__FRAME_LOG);
-    assert_true(azfn__frame_decode_log(frame.payload, &reader->log));
-    if (!azfn__span_starts_with(reader->log.text, azfn_span_of(text))) {
-        fail_msg("expected %s, found %.*s", text, AZFN_SPAN_ARGS(reader->log.text));
-    }
-    assert_int_equal(reader->log.level, level);
-    assert_true(azfn_span_equals(reader->log.function, function));
-}
-
-static void stop_reading(struct log_reader *reader)
-{
-    azfn__frame_reader_clean_up(&reader->frames);
+    require_is(reader, AZFN__EVENT_TIMEOUT);
+    assert_true(span_is(reader->log.fields.limit, "timeoutMs"));
 }
 
 /* --- The tests. --- */
@@ -378,7 +345,9 @@ static void beyond_the_queue_is_429(void **state)
     get(&late, "/api/hold");
     require_status(&late, "429 Too Many Requests", "", false);
     require_log(&fixture, &reader, AZFN_LOG_WARNING, "hold", "429: too many");
-    assert_true(azfn_span_equals(reader.log.event, "excess_rate_limit_exceeded:blocking"));
+    require_is(&reader, AZFN__EVENT_BLOCKING_LIMIT);
+    assert_true(span_is(reader.log.fields.limit, "blockingQueue"));
+    assert_int_equal(reader.log.fields.status.value, 429);
     post(&late, "/message", "{\"Data\":{\"msg\":\"text\"}}");
     require_status(&late, "429 Too Many Requests", "", false);
     get(&late, "/api/meddle");
@@ -413,7 +382,8 @@ static void one_that_waits_beyond_its_time_is_never_begun(void **state)
     AWAIT(&fixture, fixture.dispatcher.in_flight == THREADS + 1);
     end_time(&fixture, "short");
     require_status(&waiting[0], "504 Gateway Timeout", "", false);
-    require_log(&fixture, &reader, AZFN_LOG_ERROR, "short", "the blocking function was not begun within");
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "short", "the blocking function was not begun within");
+    require_timeout(&reader);
     post(&waiting[1], "/mute", "{\"Data\":{\"msg\":\"text\"}}");
     AWAIT(&fixture, fixture.dispatcher.in_flight == THREADS + 1);
     end_time(&fixture, "mute");
@@ -445,8 +415,9 @@ static void one_that_does_not_return_in_time_is_answered_for(void **state)
     AWAIT(&fixture, shared.begun == 1);
     end_time(&fixture, "short");
     require_status(&client, "504 Gateway Timeout", "", false);
-    require_log(&fixture, &reader, AZFN_LOG_ERROR, "short",
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "short",
                 "the blocking function did not return within its timeoutMs: its thread is lost until it does (1 of 2");
+    require_timeout(&reader);
     assert_int_equal(pool.lost, 1);
     assert_int_equal(shared.worn_out, 1);
     assert_int_equal(fixture.dispatcher.in_flight, 0); /* so that nobody waits for it to drain */
@@ -520,7 +491,8 @@ static void an_event_that_is_not_answered_in_time_fails(void **state)
     end_time(&fixture, "mute");
     require_status(&client, "500 Internal Server Error", "", false);
     open_gate(1);
-    require_log(&fixture, &reader, AZFN_LOG_ERROR, "mute", "the blocking function did not return");
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "mute", "the blocking function did not return");
+    require_timeout(&reader);
     require_log(&fixture, &reader, AZFN_LOG_ERROR, "mute", "[Warning] \"quoted\"");
     require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "mute", "plain");
     require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "mute", "behind the answer");
@@ -621,8 +593,10 @@ static void too_many_logs_are_counted(void **state)
     connect_to(&fixture, &client);
     get(&client, "/api/flood");
     /* of 300 lines of 4,000 bytes, with their heads */
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "flood", "39 log lines of the function were dropped");
-    assert_true(azfn_span_equals(reader.log.event, "excess_rate_limit_exceeded:log"));
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "flood", "40 log lines of the function were dropped");
+    require_is(&reader, AZFN__EVENT_LOG_LIMIT);
+    assert_int_equal(reader.log.fields.count.value, 40);
+    assert_true(span_is(reader.log.fields.suppressed, "lines"));
     require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "flood", "0000");
     assert_int_equal(reader.log.text.length, 4000);
     require_reply(&client, "done");

@@ -442,6 +442,33 @@ static void functions_get_the_settings_that_they_are_granted(void **state)
     azfn__config_destroy(config);
 }
 
+static void the_platform_is_known_by_lines_of_the_environment(void **state)
+{
+    (void)state;
+    static const struct azfn_function functions[] = {{.name = "order", .handler = handle}};
+    static const struct {
+        const char *lines;
+        bool is_core_tools;
+        bool is_easy_auth_on;
+    } cases[] = {
+        {AZFN__CONFIG_IS_CORE_TOOLS, true, false},
+        {AZFN__CONFIG_IS_EASY_AUTH_ON, false, true},
+        {AZFN__CONFIG_IS_CORE_TOOLS AZFN__CONFIG_IS_EASY_AUTH_ON, true, true},
+        {"X_" AZFN__CONFIG_IS_EASY_AUTH_ON "WEBSITE_AUTH_ENABLED=false\n", false, false},
+        {"WEBSITE_AUTH_ENABLED=true", false, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct azfn__config_file files[] = {file("host.json", HOST("")), file("order/function.json", QUEUE),
+                                                  file(AZFN__CONFIG_ENVIRONMENT, cases[i].lines)};
+        struct azfn__config *config;
+        struct azfn__config_fault fault;
+        assert_int_equal(azfn__config_new(files, 3, functions, 1, &config, &fault), AZFN_OK);
+        assert_int_equal(config->is_core_tools, cases[i].is_core_tools);
+        assert_int_equal(config->is_easy_auth_on, cases[i].is_easy_auth_on);
+        azfn__config_destroy(config);
+    }
+}
+
 static void functions_are_sorted_as_the_host_sorts_them(void **state)
 {
     (void)state;
@@ -546,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_destination_may_have_no_credential_and_has_limits_and_headers),
         cmocka_unit_test(a_secret_is_fetched_at_start_where_it_says_so),
         cmocka_unit_test(the_identity_is_the_systems_or_a_named_one),
+        cmocka_unit_test(the_platform_is_known_by_lines_of_the_environment),
         cmocka_unit_test(functions_are_sorted_as_the_host_sorts_them),
         cmocka_unit_test(settings_are_taken_out_of_text_from_left_to_right),
         cmocka_unit_test(a_key_vault_reference_is_taken_apart),

@@ -30,7 +30,7 @@ static void a_thousand_askers_cause_one_fetch(void **state)
         assert_string_equal(outcomes[i].value, "top-value");
     }
     assert_int_equal(outcomes[999].calls, 0);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"fetched\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault\""), 1);
     clean_up(&fixture);
 }
 
@@ -73,10 +73,10 @@ static void a_value_is_given_out_until_the_next_has_come(void **state)
     succeed(&fixture, "top-value-2", "2");
     require_peek(&fixture, "top-value-2");
     assert_int_equal(azfn__secret_slab_used_count(fixture.slab), 1);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"refreshed\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_refreshed\""), 1);
     pass(&fixture, HOUR_MS);
     succeed(&fixture, "top-value-2", "2");
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"refreshed\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_refreshed\""), 1);
     clean_up(&fixture);
 }
 
@@ -92,7 +92,7 @@ static void a_token_is_fetched_again_after_half_of_its_life(void **state)
     assert_int_equal(fixture.fetches, 2);
     succeed_until(&fixture, "top-value-2", "", START_MS + 24 * HOUR_MS);
     require_peek(&fixture, "top-value-2");
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"refreshed\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"authn_token_created:managed_identity_refreshed\""), 1);
     /* an endpoint that always gives the same one is not asked in ever shorter times */
     pass(&fixture, 12 * HOUR_MS - 4000);
     succeed_until(&fixture, "top-value-2", "", START_MS + 24 * HOUR_MS);

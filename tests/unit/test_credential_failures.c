@@ -29,19 +29,19 @@ static void a_stale_value_is_used_and_that_is_said_once(void **state)
     fill(&fixture, "top-value-1", "1");
     pass(&fixture, HOUR_MS);
     fail_all_tries(&fixture, AZFN_ERROR_UNAVAILABLE);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"stale\""), 1);
-    assert_int_equal(count_of(&fixture.log, "the test says so"), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_stale\""), 1);
+    assert_int_equal(count_of(&fixture.log, "meanwhile: the test says so"), 1);
     for (unsigned i = 0; i < 20; i++) {
         require_peek(&fixture, "top-value-1");
         pass(&fixture, 120000);
         fail_with(&fixture, AZFN_ERROR_TIMEOUT);
     }
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"stale\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_stale\""), 1);
     pass(&fixture, 120000);
     succeed(&fixture, "top-value-1", "1");
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"stale\""), 2);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_recovered\""), 1);
     assert_int_equal(count_of(&fixture.log, "can be fetched again"), 1);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"failed\""), 0);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_failed\""), 0);
     clean_up(&fixture);
 }
 
@@ -67,7 +67,7 @@ static void a_secret_outlives_its_vault_until_the_limit(void **state)
     ask(&fixture, &outcome);
     pass(&fixture, 0);
     assert_int_equal(azfn__secret_slab_used_count(fixture.slab), 0);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"failed\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_expired\""), 1);
     fail_with(&fixture, AZFN_ERROR_UNAVAILABLE);
     require_outcome(&outcome, AZFN_ERROR_UNAVAILABLE, "");
     clean_up(&fixture);
@@ -81,7 +81,7 @@ static void a_token_is_used_until_it_expires_whatever_the_source_says(void **sta
     fill_until(&fixture, "top-value-1", "", START_MS + 2 * HOUR_MS);
     pass(&fixture, HOUR_MS);
     fail_with(&fixture, AZFN_ERROR_FORBIDDEN);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"stale\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"authn_login_fail:managed_identity_stale\""), 1);
     require_peek(&fixture, "top-value-1");
     clock_ms = START_MS + 2 * HOUR_MS - 1;
     require_peek(&fixture, "top-value-1");
@@ -102,7 +102,7 @@ static void a_first_fetch_is_tried_four_times(void **state)
     pass(&fixture, 0);
     fail_all_tries(&fixture, AZFN_ERROR_UNAVAILABLE);
     require_outcome(&outcome, AZFN_ERROR_UNAVAILABLE, "");
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"failed\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_failed\""), 1);
     /* who asks right after gets the same, and who asks later a try of his own, which is all he waits for */
     ask(&fixture, &outcome);
     pass(&fixture, 1999);
@@ -188,6 +188,8 @@ static void what_is_forbidden_is_not_tried_again_at_once(void **state)
 {
     (void)state;
     static const enum azfn_error errors[] = {AZFN_ERROR_FORBIDDEN, AZFN_ERROR_NOT_FOUND};
+    static const char *const events[] = {"\"event\":\"sensitive_read:key_vault_refused\"",
+                                         "\"event\":\"sensitive_read:key_vault_missing\""};
     for (size_t i = 0; i < 2; i++) {
         struct fixture fixture;
         struct outcome outcome;
@@ -207,7 +209,7 @@ static void what_is_forbidden_is_not_tried_again_at_once(void **state)
         assert_int_equal(fixture.fetches, 2);
         succeed(&fixture, "top-value", "1");
         require_outcome(&outcome, AZFN_OK, "top-value");
-        assert_int_equal(count_of(&fixture.log, "\"event\":\"failed\""), 1);
+        assert_int_equal(count_of(&fixture.log, events[i]), 1);
         clean_up(&fixture);
     }
 }
@@ -225,7 +227,7 @@ static void the_same_failure_is_not_said_again_and_again(void **state)
         clock_ms += 10000;
     }
     assert_int_equal(fixture.fetches, 10);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"failed\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_refused\""), 1);
     clean_up(&fixture);
 }
 
@@ -233,6 +235,8 @@ static void a_secret_that_is_taken_away_does_not_live_on(void **state)
 {
     (void)state;
     static const enum azfn_error errors[] = {AZFN_ERROR_FORBIDDEN, AZFN_ERROR_NOT_FOUND};
+    static const char *const events[] = {"\"event\":\"sensitive_read:key_vault_refused\"",
+                                         "\"event\":\"sensitive_read:key_vault_missing\""};
     for (size_t i = 0; i < 2; i++) {
         struct fixture fixture;
         set_up(&fixture, &secrets);
@@ -242,7 +246,7 @@ static void a_secret_that_is_taken_away_does_not_live_on(void **state)
         require_peek(&fixture, NULL);
         assert_int_equal(azfn__secret_slab_used_count(fixture.slab), 0);
         assert_int_equal(count_of(&fixture.log, "is not used any more: the test says so"), 1);
-        assert_int_equal(count_of(&fixture.log, "\"event\":\"failed\""), 1);
+        assert_int_equal(count_of(&fixture.log, events[i]), 1);
         clean_up(&fixture);
     }
 }
@@ -280,7 +284,7 @@ static void a_preloaded_one_is_tried_until_it_is_there(void **state)
     }
     succeed(&fixture, "top-value-1", "1");
     require_peek(&fixture, "top-value-1");
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"fetched\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault\""), 1);
     clean_up(&fixture);
 }
 
@@ -319,7 +323,7 @@ static void a_source_may_answer_or_refuse_at_once(void **state)
     ask(&fixture, &outcome);
     pass(&fixture, 0);
     require_outcome(&outcome, AZFN_ERROR_FORBIDDEN, "");
-    assert_int_equal(count_of(&fixture.log, "there is nobody to ask"), 1);
+    assert_int_equal(count_of(&fixture.log, "fetched: there is nobody to ask"), 1);
     fixture.refusal = AZFN_ERROR_NO_MEMORY;
     clock_ms += 10000;
     ask(&fixture, &outcome);

@@ -30,7 +30,55 @@ static void set_up(struct fixture *fixture)
 
 static void report(struct fixture *fixture, int status)
 {
-    azfn__death_report_write(&fixture->log.sink, &fixture->record, status, true, &fixture->suspects, fixture->text);
+    const struct azfn__death death = {.status = status, .was_ready = true};
+    azfn__death_report_write(&fixture->log.sink, &fixture->record, &death, &fixture->suspects, fixture->text);
+}
+
+/* What led to it was told, with the loop's function. */
+static void an_end_that_is_told_is_no_further_line(void **state)
+{
+    (void)state;
+    const struct azfn__death death = {.status = SIGKILL, .was_ready = true, .is_told = true};
+    struct azfn_span on_loop = AZFN__SPAN("0b9c1d2e-0000-4000-8000-0123456789ab");
+    struct azfn_span on_thread = AZFN__SPAN("0b9c1d2e-0000-4000-8000-0123456789ac");
+    for (int is_loop_running = 0; is_loop_running < 2; is_loop_running++) {
+        struct fixture fixture;
+        set_up(&fixture);
+        if (is_loop_running) {
+            azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("first"), on_loop);
+        }
+        azfn__flight_record_enter(&fixture.record.threads[2], AZFN__SPAN("other"), on_thread);
+        azfn__death_report_write(&fixture.log.sink, &fixture.record, &death, &fixture.suspects, fixture.text);
+        assert_int_equal(count_of(&fixture.log, "\n"), 1);
+        assert_int_equal(count_of(&fixture.log, "\"event\":\"sys_crash:worker_beside\",\"function\":\"other\""), 1);
+        assert_int_equal(azfn__suspects_have(&fixture.suspects, on_loop), is_loop_running);
+        assert_true(azfn__suspects_have(&fixture.suspects, on_thread));
+        clean_up_log_lines(&fixture.log);
+    }
+}
+
+static void a_forbidden_call_is_told_in_any_case(void **state)
+{
+    (void)state;
+    const struct azfn__death death = {.status = SIGSYS, .was_ready = true, .is_told = true};
+    struct fixture fixture;
+    set_up(&fixture);
+    azfn__death_report_write(&fixture.log.sink, &fixture.record, &death, &fixture.suspects, fixture.text);
+    assert_int_equal(count_of(&fixture.log, "\"malicious_syscall:worker\""), 1);
+    clean_up_log_lines(&fixture.log);
+}
+
+static void an_end_before_it_was_ready_is_a_start_that_has_failed(void **state)
+{
+    (void)state;
+    const struct azfn__death death = {.status = SIGSEGV};
+    struct fixture fixture;
+    set_up(&fixture);
+    azfn__death_report_write(&fixture.log.sink, &fixture.record, &death, &fixture.suspects, fixture.text);
+    assert_string_equal(fixture.text, "the worker was ended by signal 11 (SIGSEGV) before it was ready");
+    assert_int_equal(count_of(&fixture.log, "\"sys_crash:worker_start\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\n"), 1);
+    clean_up_log_lines(&fixture.log);
 }
 
 static void a_worker_that_ran_nothing_is_one_line(void **state)
@@ -42,6 +90,7 @@ static void a_worker_that_ran_nothing_is_one_line(void **state)
     assert_string_equal(fixture.text, "the worker was ended by signal 9 (SIGKILL)");
     assert_int_equal(count_of(&fixture.log, "\n"), 1);
     assert_int_equal(count_of(&fixture.log, "\"function\""), 0);
+    assert_int_equal(count_of(&fixture.log, "\"signal\":\"SIGKILL\""), 1);
     clean_up_log_lines(&fixture.log);
 }
 
@@ -171,6 +220,9 @@ int main(void)
         cmocka_unit_test(a_forbidden_call_is_named),
         cmocka_unit_test(the_thread_that_made_the_call_comes_first),
         cmocka_unit_test(a_lie_about_a_call_changes_no_more_than_its_name),
+        cmocka_unit_test(an_end_that_is_told_is_no_further_line),
+        cmocka_unit_test(a_forbidden_call_is_told_in_any_case),
+        cmocka_unit_test(an_end_before_it_was_ready_is_a_start_that_has_failed),
         cmocka_unit_test(a_lying_record_makes_no_more_lines_than_it_has_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -311,7 +311,7 @@ static void failures_are_told_once_and_then_counted(void **state)
         answer_end(&fixture, AZFN_ERROR_UNAVAILABLE, true);
         fixture.done = 0;
     }
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"sys_fail:destination\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:destination_failed\""), 1);
     uv_run(&fixture.loop, UV_RUN_DEFAULT);
     azfn__destinations_destroy(fixture.all);
     fixture.all = NULL;

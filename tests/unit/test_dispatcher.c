@@ -7,6 +7,16 @@
 #include <cmocka.h>
 
 #include "unit/http_worker.h"
+#include "unit/worker_log.h"
+
+static void require_told(struct fixture *fixture, struct log_reader *reader, enum azfn__security_event event, int status,
+                         const char *limit)
+{
+    require_event(fixture, reader, event);
+    assert_int_equal(reader->log.fields.status.value, status);
+    assert_true(span_is(reader->log.fields.limit, limit));
+    require_no_log(fixture, reader);
+}
 
 static void the_host_finds_it_ready_and_goes_on_on_the_same_connection(void **state)
 {
@@ -133,6 +143,7 @@ static void more_than_a_function_takes_at_once_is_429(void **state)
     (void)state;
     struct fixture fixture;
     struct client clients[3];
+    struct log_reader reader;
     set_up(&fixture);
     for (size_t i = 0; i < 2; i++) {
         connect_to(&fixture, &clients[i]);
@@ -142,6 +153,9 @@ static void more_than_a_function_takes_at_once_is_429(void **state)
     connect_to(&fixture, &clients[2]);
     get(&clients[2], "/api/hold");
     require_refusal(&clients[2], "429 Too Many Requests", "");
+    start_reading(&reader);
+    require_told(&fixture, &reader, AZFN__EVENT_FUNCTION_LIMIT, 429, "maxConcurrent");
+    stop_reading(&reader);
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(azfn_http_reply(fixture.held[i], 200, NULL, azfn_span_of("held")), AZFN_OK);
         require_reply(&clients[i], "held");
@@ -215,26 +229,69 @@ static void a_refusal_is_told_to_the_broker(void **state)
     (void)state;
     struct fixture fixture;
     struct client client;
-    struct azfn__frame_reader reader;
-    struct azfn__frame frame;
-    struct azfn__log_frame log;
-    char bytes[4096];
+    struct log_reader reader;
     set_up(&fixture);
+    start_reading(&reader);
     connect_to(&fixture, &client);
     send_text(&client, "GET /api/nothing HTTP/1.1\r\nHost: h\r\nX-Azure-Functions-InvocationId: made-up, 0b9c\r\n\r\n");
     require_refusal(&client, "404 Not Found", "");
-    ssize_t count = read(fixture.broker_end, bytes, sizeof(bytes));
-    assert_true(count > 0);
-    azfn__frame_reader_init(&reader);
-    assert_true(azfn__frame_reader_feed(&reader, bytes, (size_t)count));
-    assert_int_equal(azfn__frame_reader_next(&reader, &frame), AZFN_OK);
-    assert_int_equal(frame.type, AZFN__FRAME_LOG);
-    assert_true(azfn__frame_decode_log(frame.payload, &log));
-    assert_int_equal(log.level, AZFN_LOG_WARNING);
-    assert_true(azfn_span_equals(log.event, "input_validation_fail:route"));
-    assert_true(azfn_span_equals(log.invocation_id, "0b9c"));
-    assert_int_equal(azfn__frame_reader_next(&reader, &frame), AZFN_ERROR_UNAVAILABLE);
-    azfn__frame_reader_clean_up(&reader);
+    require_event(&fixture, &reader, AZFN__EVENT_INVALID_ROUTE);
+    assert_int_equal(reader.log.fields.status.value, 404);
+    assert_true(span_is(reader.log.fields.invocation_id, "0b9c"));
+    require_no_log(&fixture, &reader);
+    stop_reading(&reader);
+    disconnect(&client);
+    clean_up(&fixture);
+}
+
+static void each_refusal_has_its_event(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request;
+        enum azfn__security_event event;
+        int status;
+    } cases[] = {
+        {"PATCH /api/echo HTTP/1.1\r\nHost: h\r\n\r\n", AZFN__EVENT_INVALID_ROUTE, 405},
+        {"GET /api/hello HTTP/1.1\r\n\r\n", AZFN__EVENT_INVALID_HTTP, 400},
+        {"\x16\x03\x01", AZFN__EVENT_INVALID_HTTP, 400},
+        {"POST /api/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n", AZFN__EVENT_INVALID_HTTP, 413},
+        {"POST /message HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", AZFN__EVENT_INVALID_ENVELOPE, 400},
+        {"POST /message HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", AZFN__EVENT_FORGED_ENVELOPE, 400},
+    };
+    struct fixture fixture;
+    struct log_reader reader;
+    set_up(&fixture);
+    start_reading(&reader);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct client client;
+        fixture.config->has_forgeable_envelopes = cases[i].event == AZFN__EVENT_FORGED_ENVELOPE;
+        connect_to(&fixture, &client);
+        send_text(&client, cases[i].request);
+        take(&client);
+        require_told(&fixture, &reader, cases[i].event, cases[i].status, "");
+        disconnect(&client);
+    }
+    stop_reading(&reader);
+    clean_up(&fixture);
+}
+
+static void a_time_that_is_over_is_an_event(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    get(&client, "/api/never");
+    require_status(&client, "504 Gateway Timeout", "", false);
+    require_told(&fixture, &reader, AZFN__EVENT_TIMEOUT, 0, "timeoutMs");
+    post(&client, "/mute", "{\"Data\":{\"msg\":\"text\"}}");
+    require_status(&client, "500 Internal Server Error", "", false);
+    require_told(&fixture, &reader, AZFN__EVENT_TIMEOUT, 0, "timeoutMs");
+    stop_reading(&reader);
     disconnect(&client);
     clean_up(&fixture);
 }
@@ -255,6 +312,8 @@ int main(void)
         cmocka_unit_test(an_envelope_is_answered_with_one),
         cmocka_unit_test(a_body_that_is_no_envelope_is_400_and_the_connection_goes_on),
         cmocka_unit_test(a_refusal_is_told_to_the_broker),
+        cmocka_unit_test(each_refusal_has_its_event),
+        cmocka_unit_test(a_time_that_is_over_is_an_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

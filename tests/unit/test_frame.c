@@ -30,18 +30,6 @@ static void require_nothing_more(struct azfn__frame_reader *reader)
     assert_int_equal(azfn__frame_reader_next(reader, &frame), AZFN_ERROR_UNAVAILABLE);
 }
 
-/* The bytes of a log frame with a payload that was made by hand. */
-static bool decode(const void *payload, size_t length, struct azfn__log_frame *out_log)
-{
-    /* a copy of exactly this size, so that a read beyond it is seen */
-    char *exact = malloc(length > 0 ? length : 1);
-    assert_non_null(exact);
-    memcpy(exact, payload, length);
-    bool is_good = azfn__frame_decode_log(azfn__span(exact, length), out_log);
-    free(exact);
-    return is_good;
-}
-
 static void frames_come_out_in_the_order_they_went_in(void **state)
 {
     (void)state;
@@ -190,99 +178,6 @@ static void an_endless_stream_is_no_flood_while_its_frames_are_taken(void **stat
     azfn__buffer_clean_up(&bytes);
 }
 
-static struct azfn__log_frame round_trip(struct azfn__frame_reader *reader, const struct azfn__log_frame *log)
-{
-    struct azfn__buffer bytes;
-    struct azfn__frame frame;
-    struct azfn__log_frame found;
-    azfn__buffer_init(&bytes, NO_LIMIT);
-    azfn__frame_append_log(&bytes, log);
-    azfn__frame_reader_init(reader);
-    assert_true(azfn__frame_reader_feed(reader, bytes.data, bytes.length));
-    azfn__buffer_clean_up(&bytes);
-    assert_int_equal(azfn__frame_reader_next(reader, &frame), AZFN_OK);
-    assert_int_equal(frame.type, AZFN__FRAME_LOG);
-    assert_true(azfn__frame_decode_log(frame.payload, &found));
-    require_nothing_more(reader);
-    return found;
-}
-
-static void a_log_frame_comes_back_as_it_was(void **state)
-{
-    (void)state;
-    const struct azfn__log_frame log = {.level = AZFN_LOG_WARNING,
-                                        .event = AZFN__SPAN("authz_fail:webhook"),
-                                        .function = AZFN__SPAN("webhook"),
-                                        .invocation_id = AZFN__SPAN("0b9c\0\xff"),
-                                        .text = AZFN__SPAN("two\nlines")};
-    struct azfn__frame_reader reader;
-    struct azfn__log_frame found = round_trip(&reader, &log);
-    assert_int_equal(found.level, AZFN_LOG_WARNING);
-    assert_true(azfn__span_equal(found.event, log.event));
-    assert_true(azfn__span_equal(found.function, log.function));
-    assert_true(azfn__span_equal(found.invocation_id, log.invocation_id));
-    assert_true(azfn__span_equal(found.text, log.text));
-    azfn__frame_reader_clean_up(&reader);
-}
-
-static void absent_texts_of_a_log_frame_come_back_empty(void **state)
-{
-    (void)state;
-    struct azfn__frame_reader reader;
-    struct azfn__log_frame found = round_trip(&reader, &(struct azfn__log_frame){.level = AZFN_LOG_ERROR});
-    assert_int_equal(found.level, AZFN_LOG_ERROR);
-    assert_true(azfn_span_equals(found.event, "") && azfn_span_equals(found.function, ""));
-    assert_true(azfn_span_equals(found.invocation_id, "") && azfn_span_equals(found.text, ""));
-    azfn__frame_reader_clean_up(&reader);
-}
-
-static void texts_that_are_too_long_for_a_log_frame_are_cut_each_for_itself(void **state)
-{
-    (void)state;
-    struct azfn_span whole = azfn__span(big, sizeof(big));
-    const struct azfn__log_frame log = {.event = whole, .function = whole, .invocation_id = whole, .text = whole};
-    struct azfn__frame_reader reader;
-    struct azfn__log_frame found = round_trip(&reader, &log);
-    assert_int_equal(found.event.length, 256);
-    assert_int_equal(found.function.length, 128);
-    assert_int_equal(found.invocation_id.length, 128);
-    assert_int_equal(1 + 8 + 256 + 128 + 128 + found.text.length, AZFN__FRAME_MAX_PAYLOAD_BYTES);
-    assert_memory_equal(found.text.data, big, found.text.length);
-    azfn__frame_reader_clean_up(&reader);
-}
-
-static void a_log_frame_of_any_shorter_length_is_refused(void **state)
-{
-    (void)state;
-    static const char payload[] = "\x02\x02\0ev\x01\0f\0\0\x03\0abc";
-    struct azfn__log_frame log;
-    assert_true(decode(payload, sizeof(payload) - 1, &log));
-    for (size_t length = 0; length < sizeof(payload) - 1; length++) {
-        assert_false(decode(payload, length, &log));
-    }
-}
-
-static void a_log_frame_with_wrong_lengths_or_a_wrong_level_is_refused(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *bytes;
-        size_t length;
-    } payloads[] = {
-        {"\x03\0\0\0\0\0\0\0\0", 9},                /* a level beyond the last */
-        {"\xff\0\0\0\0\0\0\0\0", 9},                /* ... and one that is negative as a char */
-        {"\x01\0\0\0\0\0\0\0\0\0", 10},             /* a byte behind the end */
-        {"\x01\x01\0\0\0\0\0\0\0", 9},              /* a text that takes the next one's length */
-        {"\x01\xff\xff\0\0\0\0\0\0", 9},            /* a text beyond the payload */
-        {"\x01\0\0\0\0\0\0\x01\0", 9},              /* only the last one is too long */
-    };
-    struct azfn__log_frame log;
-    assert_true(decode("\x01\0\0\0\0\0\0\0\0", 9, &log));
-    for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++) {
-        assert_false(decode(payloads[i].bytes, payloads[i].length, &log));
-    }
-}
-
 int main(void)
 {
     for (size_t i = 0; i < sizeof(big); i++) {
@@ -297,11 +192,6 @@ int main(void)
         cmocka_unit_test(a_type_that_nobody_knows_is_handed_on_for_the_reader_to_judge),
         cmocka_unit_test(more_bytes_than_a_frame_can_have_are_not_taken),
         cmocka_unit_test(an_endless_stream_is_no_flood_while_its_frames_are_taken),
-        cmocka_unit_test(a_log_frame_comes_back_as_it_was),
-        cmocka_unit_test(absent_texts_of_a_log_frame_come_back_empty),
-        cmocka_unit_test(texts_that_are_too_long_for_a_log_frame_are_cut_each_for_itself),
-        cmocka_unit_test(a_log_frame_of_any_shorter_length_is_refused),
-        cmocka_unit_test(a_log_frame_with_wrong_lengths_or_a_wrong_level_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

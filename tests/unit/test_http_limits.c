@@ -7,21 +7,10 @@
 #include <cmocka.h>
 
 #include "unit/http_worker.h"
+#include "unit/worker_log.h"
 #include "worker/http_connection.h"
 
 #include <malloc.h>
-
-/* What the broker has been told so far. */
-static bool was_told(struct fixture *fixture, struct azfn__buffer *told, const char *text)
-{
-    char bytes[4096];
-    ssize_t count;
-    uv_run(&fixture->loop, UV_RUN_NOWAIT);
-    while ((count = read(fixture->broker_end, bytes, sizeof(bytes))) > 0) {
-        azfn__buffer_append(told, bytes, (size_t)count);
-    }
-    return told->length > 0 && memmem(told->data, told->length, text, strlen(text)) != NULL;
-}
 
 static struct azfn__http_connection *oldest_of(const struct azfn__deadline_queue *queue)
 {
@@ -168,9 +157,9 @@ static void an_answer_goes_on_as_long_as_enough_of_it_is_taken(void **state)
     (void)state;
     struct fixture fixture;
     struct client client;
-    struct azfn__buffer told;
+    struct log_reader reader;
     struct azfn__config_limits limits = ten_bytes_a_period();
-    azfn__buffer_init(&told, NO_LIMIT);
+    start_reading(&reader);
     set_up_with(&fixture, &limits);
     connect_with(&fixture, &client, 4096);
     client.is_slow = true;
@@ -189,9 +178,9 @@ static void an_answer_goes_on_as_long_as_enough_of_it_is_taken(void **state)
     watch(&client);
     end_period(connection); /* nothing was taken since */
     AWAIT(&fixture, fixture.server.connection_count == 0);
-    assert_true(was_told(&fixture, &told, "input_validation_fail:slow_client"));
+    require_event(&fixture, &reader, AZFN__EVENT_SLOW_CLIENT);
     disconnect(&client);
-    azfn__buffer_clean_up(&told);
+    stop_reading(&reader);
     clean_up(&fixture);
 }
 
@@ -229,8 +218,8 @@ static void requests_of_all_functions_together_are_limited(void **state)
     struct fixture fixture;
     struct client holder;
     struct client client;
-    struct azfn__buffer told;
-    azfn__buffer_init(&told, NO_LIMIT);
+    struct log_reader reader;
+    start_reading(&reader);
     set_up(&fixture);
     fixture.config->limits.requests_in_flight = 1;
     connect_to(&fixture, &holder);
@@ -246,7 +235,11 @@ static void requests_of_all_functions_together_are_limited(void **state)
         require_refusal(&client, "429 Too Many Requests", "");
         disconnect(&client);
     }
-    assert_true(was_told(&fixture, &told, "429: the limit requestsInFlight is reached"));
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "hello", "429: the limit requestsInFlight is reached");
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "message", "429: the limit requestsInFlight is reached");
+    require_is(&reader, AZFN__EVENT_FUNCTION_LIMIT);
+    assert_true(span_is(reader.log.fields.limit, "requestsInFlight"));
+    assert_int_equal(reader.log.fields.status.value, 429);
     connect_to(&fixture, &client);
     get(&client, "/"); /* the host's question whether the worker is ready is none of them */
     require_reply(&client, "");
@@ -256,7 +249,7 @@ static void requests_of_all_functions_together_are_limited(void **state)
     require_reply(&client, "hello ");
     disconnect(&client);
     disconnect(&holder);
-    azfn__buffer_clean_up(&told);
+    stop_reading(&reader);
     clean_up(&fixture);
 }
 
@@ -266,8 +259,8 @@ static void the_request_that_crosses_the_limit_of_bodies_is_503_and_no_other(voi
     struct fixture fixture;
     struct client first;
     struct client second;
-    struct azfn__buffer told;
-    azfn__buffer_init(&told, NO_LIMIT);
+    struct log_reader reader;
+    start_reading(&reader);
     set_up(&fixture);
     fixture.dispatcher.bodies.max_bytes = 10;
     connect_to(&fixture, &first);
@@ -278,13 +271,15 @@ static void the_request_that_crosses_the_limit_of_bodies_is_503_and_no_other(voi
     require_reply(&second, "12345");
     post(&second, "/api/echo", "123456");
     require_refusal(&second, "503 Service Unavailable", "");
-    assert_true(was_told(&fixture, &told, "excess_rate_limit_exceeded:memory"));
+    require_event(&fixture, &reader, AZFN__EVENT_MEMORY_LIMIT);
+    assert_true(span_is(reader.log.fields.limit, "bodyBytesInFlight"));
+    assert_int_equal(reader.log.fields.status.value, 503);
     disconnect(&second);
     send_text(&first, "67");
     require_reply(&first, "1234567");
     assert_int_equal(fixture.dispatcher.bodies.used_bytes, 0);
     disconnect(&first);
-    azfn__buffer_clean_up(&told);
+    stop_reading(&reader);
     clean_up(&fixture);
 }
 

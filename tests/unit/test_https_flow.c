@@ -443,8 +443,9 @@ static void names_that_nobody_waits_for_any_more_do_not_pile_up(void **state)
         if (!call.is_done) {
             azfn__https_client_cancel(fixture.client, call.request);
             call.is_done = true;
-        } else {
-            assert_int_equal(call.error, AZFN_ERROR_TIMEOUT);
+        } else if (call.error != AZFN_ERROR_TIMEOUT) {
+            /* on a slow machine the name may have come, which the server's certificate does not have */
+            assert_int_equal(call.error, AZFN_ERROR_FORBIDDEN);
         }
         clean_up_call(&call);
         unsigned under_way = atomic_load(&slow_names_under_way);

@@ -26,6 +26,7 @@ static struct azfn_invocation *make(struct azfn__invocation *invocation, const c
     size_t offset;
     azfn__invocation_init(invocation, NULL);
     invocation->function = &function;
+    invocation->has_told_no_json = true; /* there is no log to tell */
     if (azfn__envelope_read(azfn_span_of(body), trigger.name, &invocation->envelope, &offset) != AZFN_OK) {
         fail_msg("%s", body);
     }

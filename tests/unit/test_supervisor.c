@@ -304,7 +304,8 @@ static void a_blocked_worker_that_was_replaced_is_killed_alone(void **state)
     pass(fixture, 10000);
     assert_int_equal(fixture->starts, 2);
     assert_int_equal(fixture->ends, 0);
-    assert_int_equal(count_of(&fixture->log, "(SIGKILL)"), 1);
+    assert_int_equal(count_of(&fixture->log, "sys_shutdown:worker_killed"), 1);
+    assert_int_equal(count_of(&fixture->log, "sys_crash"), 0);
 }
 
 static void one_that_dies_while_it_has_to_wait_is_not_said_to_have_broken_the_protocol(void **state)

@@ -11,6 +11,7 @@
 
 #include <sys/socket.h>
 
+#define TRACE "0af7651916cd43dd8448eb211c80319c"
 #define LARGE_BYTES ((size_t)25600)
 #define ASKERS 400
 
@@ -85,7 +86,11 @@ static void ask_for_secret(struct channel *channel, uint32_t id)
     struct azfn__frame_reader reader;
     struct azfn__frame frame;
     const struct azfn__secret_ask ask = {
-        .id = id, .function = AZFN__SPAN("order"), .invocation_id = AZFN__SPAN("id"), .name = KEY};
+        .id = id,
+        .function = AZFN__SPAN("order"),
+        .invocation_id = AZFN__SPAN("id"),
+        .trace_parent = id % 2 == 1 ? AZFN__SPAN("00-" TRACE "-b7ad6b7169203331-01") : AZFN__SPAN("00-" TRACE "-no"),
+        .name = KEY};
     azfn__buffer_init(&payload, 4096);
     azfn__frame_reader_init(&reader);
     assert_true(azfn__ask_append_secret(&payload, &ask));
@@ -189,11 +194,29 @@ static void what_has_expired_until_the_worker_reads_is_waited_for_again(void **s
     close_channel(&fixture, &channel);
 }
 
+/* What waits is told with the trace of the one that asked first; a text that is none is not told. */
+static void a_grant_is_told_with_its_trace(void **state)
+{
+    (void)state;
+    for (uint32_t id = 1; id <= 2; id++) {
+        struct fixture fixture;
+        struct channel channel;
+        open_channel(&fixture, &channel);
+        ask_for_secret(&channel, id);
+        give_large_value(&fixture);
+        run_once(&fixture);
+        assert_int_equal(count_of(&fixture.log, "sensitive_read:secret"), 1);
+        assert_int_equal(count_of(&fixture.log, "\"trace_id\":\"" TRACE "\""), id == 1);
+        close_channel(&fixture, &channel);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_that_waited_for_a_large_secret_get_it_as_the_worker_reads),
         cmocka_unit_test(a_worker_that_never_reads_leaves_nothing_behind),
+        cmocka_unit_test(a_grant_is_told_with_its_trace),
         cmocka_unit_test(what_has_expired_until_the_worker_reads_is_waited_for_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

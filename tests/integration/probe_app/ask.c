@@ -9,6 +9,9 @@
  *   big=N  pid                                          a body of N bytes; of the number of the process
  *   setting=NAME                                        a body that is its value in brackets, or "absent"
  *   print=TEXT  complain=TEXT                           on stdout, on stderr
+ *   log=TEXT  logs=N                                    a Warning, by azfn_log(); N of 4 KiB
+ *   event=KIND,TEXT                                     a security event: signature, forbidden, suspicious, input
+ *   json  tree                                          takes the input for JSON; body = "json" or "absent"
  *   sleep=MS  wait  open                                for functions that block: "wait" until somebody does "open"
  *   await                                               until nobody waits for the answer any more
  *   crash  exit=N  spin=MS  hang                        what no function should do
@@ -293,6 +296,43 @@ static void set_request_header(struct ask *ask, char *argument)
     }
 }
 
+static void log_much(struct azfn_invocation *invocation, long count)
+{
+    for (long i = 0; i < count; i++) {
+        azfn_log(invocation, AZFN_LOG_WARNING, "%04096ld", i);
+    }
+}
+
+static void raise_event(struct azfn_invocation *invocation, char *argument)
+{
+    static const char *const kinds[] = {[AZFN_EVENT_BAD_SIGNATURE] = "signature",
+                                        [AZFN_EVENT_FORBIDDEN] = "forbidden",
+                                        [AZFN_EVENT_SUSPICIOUS] = "suspicious",
+                                        [AZFN_EVENT_INVALID_INPUT] = "input"};
+    char *text = strchr(argument, ',');
+    if (!text) {
+        return;
+    }
+    *text++ = '\0';
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(argument, kinds[i]) == 0) {
+            azfn_security_event(invocation, (enum azfn_security_event)i, "%s", text);
+        }
+    }
+}
+
+static void take_json(struct azfn_invocation *invocation, struct ask *ask)
+{
+    bool is_http = azfn_span_is_present(azfn_http_method(invocation));
+    struct azfn_span json = is_http ? azfn_http_body_json(invocation) : azfn_input_json(invocation, NULL);
+    ask->body = azfn_span_of(azfn_span_is_present(json) ? "json" : "absent");
+}
+
+static void take_tree(struct azfn_invocation *invocation, struct ask *ask)
+{
+    ask->body = azfn_span_of(azfn_json_tree(invocation, azfn_http_body(invocation)) ? "json" : "absent");
+}
+
 /* False: it has answered, or something later will. */
 static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azfn_span word)
 {
@@ -325,6 +365,14 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         fprintf(stderr, "%s\n", argument.data);
     } else if (azfn_span_equals(name, "log")) {
         azfn_log(invocation, AZFN_LOG_WARNING, "%s", argument.data);
+    } else if (azfn_span_equals(name, "logs")) {
+        log_much(invocation, number);
+    } else if (azfn_span_equals(name, "event")) {
+        raise_event(invocation, (char *)argument.data);
+    } else if (azfn_span_equals(name, "json")) {
+        take_json(invocation, ask);
+    } else if (azfn_span_equals(name, "tree")) {
+        take_tree(invocation, ask);
     } else if (azfn_span_equals(name, "crash")) {
         crash();
     } else if (azfn_span_equals(name, "exit")) {

@@ -18,18 +18,20 @@ from .certificates import CertificateError
 from .gateway import ERROR_HEADER, WAIT_HEADER, Gateway
 from .handler_process import Handler, HandlerError
 from .host import Host
+from .log_view import view
 from .sample import sample_request
 from .stand_in_options import OptionError, add_stand_in_options, failure_help, open_stand_ins
 
-_COLOURS = {"Error": "31", "Warning": "33", "good": "32", "dim": "2", "bold": "1"}
+_COLOURS = {"Error": "31", "Warning": "33", "good": "32", "event": "36", "attack": "1;31", "dim": "2", "bold": "1"}
 _PROGRAM = "azfn-local"
 
 
 class Printer:
     """Prints whole lines, from any thread; colours only on a terminal."""
 
-    def __init__(self, stream=None):
+    def __init__(self, stream=None, log="text"):
         self.stream = stream or sys.stdout
+        self.log = log  # how lines of the handler are shown: text, json
         if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(errors="replace")  # a terminal that knows ASCII only
         self.is_tty = self.stream.isatty() and "NO_COLOR" not in os.environ
@@ -39,16 +41,22 @@ class Printer:
         return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if self.is_tty and style in _COLOURS else text
 
     def line(self, text="", style=None):
+        self.parts([(style, text)])
+
+    def parts(self, parts):
+        """One line of several styles."""
         # control characters of a handler's line must not reach the terminal
-        text = "".join(character if character.isprintable() or character == "\t" else "\ufffd" for character in text)
+        text = "".join(self.paint(style, "".join(character if character.isprintable() or character == "\t" else "\ufffd"
+                                                 for character in part)) for style, part in parts)
         with self._lock:
             try:
-                print(self.paint(style, text), file=self.stream, flush=True)
+                print(text, file=self.stream, flush=True)
             except (BrokenPipeError, ValueError):
                 pass
 
     def handler_line(self, line):
-        self.line(f"[handler {line.level}] {line.text}", line.level)
+        parts = view(line.text) if self.log == "text" else None
+        self.parts(parts or [(line.level, f"[handler {line.level}] {line.text}")])
 
     def host_line(self, level, text):
         self.line(f"[host {level}] {text}", level if level != "Information" else "dim")
@@ -112,6 +120,8 @@ def _parser():
         command.epilog = failure_help()
         add_stand_in_options(command, is_optional=command is not identity)
     for command in (start, demo):
+        command.add_argument("--log", choices=("text", "json"), default="text",
+                             help="how the handler's lines are shown: in colour for reading, or as they are")
         command.add_argument("--framing", choices=("chunked", "length"), default="chunked",
                              help="how envelopes are sent: chunked as in the cloud, length as under func start")
     return parser
@@ -123,7 +133,7 @@ def _environment(framing):
 
 
 def _start(options):
-    printer = Printer()
+    printer = Printer(log=options.log)
     app = App.load(options.app_root)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -256,7 +266,7 @@ def _print_text(printer, prefix, value, limit=4000):
 
 
 def _demo(options):
-    printer = Printer()
+    printer = Printer(log=options.log)
     app = App.load(options.app_root)
     with open_stand_ins(options, app.root, printer.note) as stand_ins:
         return _try_all(app, options, printer, stand_ins)

@@ -1,0 +1,121 @@
+"""Events of limits that are reached, and of clients that are slow."""
+
+import contextlib
+import unittest
+
+from event_case import CALLER, OF_ASK, OF_REQUEST, EventCase, ServicesCase, also, event, event_some, many, maybe
+from probe import ask, exchange
+
+OF_POST = {**OF_REQUEST, "request_method": "POST"}
+OF_BLOCK = {**OF_REQUEST, "function": "Block", "request_uri": "/api/Block"}
+
+
+class Requests(EventCase):
+    @contextlib.contextmanager
+    def held(self, handler, words="watch delay=60000 reply", **options):
+        """A request that runs meanwhile, and ends when its caller goes."""
+        with self.connect(handler) as connection:
+            connection.sendall(ask(f"print=begun {words}", **options))
+            handler.wait_for_line("begun")
+            yield
+        if "watch" in words:
+            handler.wait_for_line("cancelled")
+
+    def assert_refused(self, handler, request, status):
+        self.assertEqual(exchange(self.connect(handler), request).status, status)
+
+    def start_with(self, **limits):
+        return self.start(policy={"limits": limits})
+
+    @event("WARN", "worker", "excess_rate_limit_exceeded:function", **OF_REQUEST, status=429, limit="maxConcurrent")
+    def test_of_one_function_at_once(self):
+        handler = self.start(policy={"functions": {"Ask": {"maxConcurrent": 1}}})
+        with self.held(handler):
+            self.assert_refused(handler, ask("reply", headers=CALLER), 429)
+
+    @event("WARN", "worker", "excess_rate_limit_exceeded:function", **OF_BLOCK, status=429, limit="requestsInFlight")
+    def test_of_all_functions_at_once(self):
+        handler = self.start_with(requestsInFlight=1)
+        with self.held(handler):
+            self.assert_refused(handler, ask("reply", path="/api/Block", headers=CALLER), 429)
+
+    @event("WARN", "worker", "excess_rate_limit_exceeded:blocking", **OF_BLOCK, status=429, limit="blockingQueue")
+    def test_that_wait_for_a_thread(self):
+        handler = self.start_with(blockingThreads=1, blockingQueue=0)
+        with self.held(handler, "wait reply", path="/api/Block"):
+            self.assert_refused(handler, ask("reply", path="/api/Block", headers=CALLER), 429)
+        handler.request(ask("open reply"))
+
+    @event("WARN", "worker", "excess_rate_limit_exceeded:memory", **OF_POST, status=503, limit="bodyBytesInFlight")
+    def test_whose_bodies_are_too_large_together(self):
+        handler = self.start_with(bodyBytesInFlight=65536)
+        with self.held(handler, method="POST", body=b"x" * 40000):
+            self.assert_refused(handler, ask("reply", method="POST", body=b"x" * 40000, headers=CALLER), 503)
+
+    @event("WARN", "worker", "excess_rate_limit_exceeded:connections", limit="connections")
+    def test_on_too_many_connections(self):
+        handler = self.start_with(connections=4)  # that of the readiness check is one
+        for _ in range(4):
+            self.assertEqual(exchange(self.connect(handler), ask("reply")).status, 200)
+
+    @event("WARN", "worker", "excess_rate_limit_exceeded:timeout", **OF_REQUEST, limit="timeoutMs")
+    @event("WARN", "worker", "excess_rate_limit_exceeded:timeout", **OF_BLOCK, limit="timeoutMs")
+    def test_that_are_not_answered_in_time(self):
+        handler = self.start(policy={"functions": {name: {"timeoutMs": 300} for name in ("Ask", "Block")}})
+        self.assert_refused(handler, ask("never", headers=CALLER), 504)
+        self.assert_refused(handler, ask("wait reply", path="/api/Block", headers=CALLER), 504)
+        handler.request(ask("open reply"))
+        handler.wait_for_line("its thread is back")
+
+
+class SlowClients(EventCase):
+    SHORT = {"limits": {"headerTimeoutMs": 400, "bodyTimeoutMs": 400, "sendTimeoutMs": 400, "minBytesPerSecond": 100}}
+
+    @event("WARN", "worker", "input_validation_fail:slow_client", **OF_POST, status=408)
+    def test_a_request_that_stops(self):
+        request = ask("reply", method="POST", body=b"x" * 1000, headers=CALLER)
+        self.assertEqual(exchange(self.connect(self.start(policy=self.SHORT)), request[:-1]).status, 408)
+
+    @event("WARN", "worker", "input_validation_fail:slow_client", **OF_REQUEST)
+    def test_an_answer_that_is_not_taken(self):
+        self.connect(self.start(policy=self.SHORT)).sendall(ask("big=40000000 reply", headers=CALLER))
+
+
+class Secrets(ServicesCase):
+    LARGE = 16  # that the worker has room for at a time
+
+    @event("WARN", "worker", "excess_rate_limit_exceeded:secrets", **OF_ASK, secret="key")
+    @also("authn_token_created:managed_identity", "sensitive_read:key_vault")
+    @many("sensitive_read:secret")
+    def test_more_than_there_is_room_for(self):
+        handler = self.start_services({
+            "secrets": {"key": {"reference": "@Microsoft.KeyVault(VaultName=dev;SecretName=key)"}},
+            "functions": {"Ask": {"secrets": ["key"]}}}, secrets={"key": "x" * 25600})
+        answer = handler.request(ask(f"secrets={self.LARGE + 1}:key reply", headers=CALLER))
+        self.assertEqual(answer.body.split()[0], b"AZFN_ERROR_LIMIT")
+
+
+class Log(EventCase):
+    @event_some("WARN", "broker", "excess_rate_limit_exceeded:log", suppressed="input_validation_fail:function",
+                count=lambda found: 0 < found <= 200)
+    @event_some("WARN", "worker", "input_validation_fail:function", **OF_REQUEST)
+    def test_more_events_of_one_kind_than_are_written(self):
+        handler = self.start()
+        self.assertEqual(handler.request(ask("event=input,x " * 300 + "reply", headers=CALLER)).status, 200)
+
+    @event_some("WARN", "broker", "excess_rate_limit_exceeded:log", suppressed="lines",
+                count=lambda found: 0 < found <= 3000)
+    def test_more_lines_than_are_written(self):
+        handler = self.start()
+        self.assertEqual(handler.request(ask("print=" + "x\\x0a" * 3000 + " reply")).status, 200)
+
+    @event("WARN", "worker", "excess_rate_limit_exceeded:log", **{**OF_ASK, "function": "Block"}, suppressed="lines",
+           count=lambda found: 0 < found < 300)
+    @maybe("excess_rate_limit_exceeded:log")  # of the worker's queue, into which all the lines go at once
+    def test_more_than_a_function_on_a_thread_may_write(self):
+        handler = self.start()
+        self.assertEqual(handler.request(ask("logs=300 reply", path="/api/Block", headers=CALLER)).status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,38 @@
+"""The queries of deploy/monitoring: as files, and as the workbook and the compiled alert rules have them."""
+
+import re
+
+import catalogue
+
+FOLDER = catalogue.ROOT / "deploy" / "monitoring"
+
+
+def files():
+    return {path.stem: path.read_text("utf-8") for path in sorted((FOLDER / "queries").glob("*.kql"))}
+
+
+def of_workbook():
+    items = catalogue.read_json(FOLDER / "workbook.json")["items"]
+    return {item["name"]: item["content"]["query"] for item in items if item["type"] == 3}
+
+
+def of_alerts():
+    """By the names of the files that alerts.bicep loads."""
+    names = re.findall(r"loadTextContent\('queries/([a-z-]+)\.kql'\)", (FOLDER / "alerts.bicep").read_text("utf-8"))
+    variables = catalogue.read_json(FOLDER / "alerts.json")["variables"]
+    return {name: variables[f"$fxv#{number}"] for number, name in enumerate(names)}
+
+
+def without_comments(query):
+    return "".join(line + "\n" for line in query.splitlines() if not line.startswith("//"))
+
+
+def fields(query):
+    """What it takes out of a line: line.secret or line["datetime"]."""
+    return re.findall(r'\bline(?:\.|\[")([a-z_]+)', without_comments(query))
+
+
+def texts(query):
+    """Its literals, each with whether it is the beginning of something."""
+    found = re.findall(r'(startswith )?"([^"\n]*)"', re.sub(r'line\["[a-z_]+"\]', "", without_comments(query)))
+    return [(text, bool(start)) for start, text in found]

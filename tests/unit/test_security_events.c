@@ -1,0 +1,392 @@
+/* Events of functions, and of what they do with their input: at once and with their fields, each once, on the loop and
+ * on threads of the pool, whatever the answer is sent in. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "unit/http_worker.h"
+#include "unit/worker_log.h"
+#include "worker/blocking_pool.h"
+
+#include <cjson/cJSON.h>
+
+#define TRACE "0af7651916cd43dd8448eb211c80319c"
+#define CLIENT "X-Forwarded-For: 203.0.113.7\r\ntraceparent: 00-" TRACE "-b7ad6b7169203331-01\r\n"
+
+static struct azfn__blocking_pool pool;
+
+/* --- The functions. --- */
+
+static void answer(struct azfn_invocation *invocation)
+{
+    if (azfn_span_is_present(azfn_http_method(invocation))) {
+        azfn_http_reply(invocation, 200, NULL, azfn_span_of("told"));
+    } else {
+        azfn_succeed(invocation);
+    }
+}
+
+static void tell_all(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "before");
+    azfn_security_event(invocation, AZFN_EVENT_BAD_SIGNATURE, "one %d", 1);
+    azfn_security_event(invocation, AZFN_EVENT_FORBIDDEN, "two");
+    azfn_security_event(invocation, AZFN_EVENT_SUSPICIOUS, "three\n{\"level\":\"ERROR\"}");
+    azfn_security_event(invocation, AZFN_EVENT_INVALID_INPUT, "four");
+    azfn_security_event(invocation, (enum azfn_security_event)77, "five");
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "behind");
+    answer(invocation);
+}
+
+static void tell_much(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    struct azfn_span line = azfn_format(invocation, "%04000d", 0);
+    for (int i = 0; i < 300; i++) {
+        azfn_log(invocation, AZFN_LOG_INFORMATION, "%s", line.data);
+    }
+    azfn_security_event(invocation, AZFN_EVENT_SUSPICIOUS, "%05000d", 0);
+    answer(invocation);
+}
+
+static void log_too_much(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    for (int i = 0; i < 300; i++) {
+        azfn_log(invocation, AZFN_LOG_INFORMATION, "%04000d", 0);
+    }
+    answer(invocation);
+}
+
+static void ask_for_settings(struct azfn_invocation *invocation, void *user_data)
+{
+    static const char *const names[] = {"A", "B", "A"};
+    (void)user_data;
+    for (size_t i = 0; i < 3; i++) {
+        assert_false(azfn_span_is_present(azfn_setting(invocation, names[i])));
+    }
+    answer(invocation);
+}
+
+static void read_json(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    struct azfn_span own = azfn_format(invocation, "{no json");
+    bool is_http = azfn_span_is_present(azfn_http_method(invocation));
+    assert_null(azfn_json_tree(invocation, own)); /* the function's own business */
+    for (int i = 0; i < 2; i++) {
+        struct azfn_span json = is_http ? azfn_http_body_json(invocation) : azfn_input_json(invocation, NULL);
+        struct azfn_span text = is_http ? azfn_http_body(invocation) : azfn_input(invocation, NULL);
+        const struct cJSON *tree = azfn_json_tree(invocation, text);
+        assert_int_equal(tree != NULL, azfn_span_is_present(json));
+    }
+    answer(invocation);
+}
+
+/* The first look is a tree. */
+static void make_tree(struct azfn_invocation *invocation, void *user_data)
+{
+    azfn_json_tree(invocation, azfn_http_body(invocation));
+    read_json(invocation, user_data);
+}
+
+static const struct azfn_function told_functions[] = {
+    {.name = "block", .handler = tell_all, .blocking = true},
+    {.name = "blockq", .handler = tell_all, .blocking = true},
+    {.name = "envelope", .handler = tell_all},
+    {.name = "flood", .handler = log_too_much},
+    {.name = "json", .handler = read_json},
+    {.name = "jsonb", .handler = read_json, .blocking = true},
+    {.name = "jsonq", .handler = read_json},
+    {.name = "much", .handler = tell_much, .blocking = true},
+    {.name = "never", .handler = hold},
+    {.name = "set", .handler = ask_for_settings},
+    {.name = "setb", .handler = ask_for_settings, .blocking = true},
+    {.name = "tell", .handler = tell_all},
+    {.name = "tree", .handler = make_tree},
+};
+
+#define TWO_OUTPUTS "{\"bindings\":[{\"type\":\"httpTrigger\",\"name\":\"req\"},{\"type\":\"http\"," \
+                    "\"direction\":\"out\",\"name\":\"res\"},{\"type\":\"queue\",\"direction\":\"out\",\"name\":\"q\"}]}"
+
+static const struct azfn__config_file told_files[] = {
+    {LITERAL("host.json"), LITERAL("{\"version\":\"2.0\",\"customHandler\":{\"enableForwardingHttpRequest\":true,"
+                                   "\"description\":{\"defaultExecutablePath\":\"handler\"}}}")},
+    {LITERAL("block/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("blockq/function.json"), LITERAL(QUEUE)},
+    {LITERAL("envelope/function.json"), LITERAL(TWO_OUTPUTS)},
+    {LITERAL("flood/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("json/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("jsonb/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("jsonq/function.json"), LITERAL(QUEUE)},
+    {LITERAL("much/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("never/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("set/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("setb/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("tell/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("tree/function.json"), LITERAL(HTTP(""))},
+};
+
+static void set_up_told(struct fixture *fixture, struct client *client, struct log_reader *reader)
+{
+    const struct app app = {told_functions, sizeof(told_functions) / sizeof(told_functions[0]), told_files,
+                            sizeof(told_files) / sizeof(told_files[0])};
+    const struct azfn__blocking_pool_options options = {.threads = 1, .queue = 1};
+    set_up_app(fixture, &azfn__config_default_limits, &app);
+    assert_int_equal(azfn__blocking_pool_start(&pool, &fixture->dispatcher, &options), AZFN_OK);
+    connect_to(fixture, client);
+    start_reading(reader);
+}
+
+static void clean_up_told(struct fixture *fixture, struct client *client, struct log_reader *reader)
+{
+    require_no_log(fixture, reader);
+    stop_reading(reader);
+    disconnect(client);
+    clean_up(fixture);
+    azfn__blocking_pool_clean_up(&pool);
+}
+
+/* The client's own headers, and a body. */
+static void send_post(struct client *client, const char *path, const char *body)
+{
+    char text[512];
+    snprintf(text, sizeof(text),
+             "POST %s HTTP/1.1\r\nHost: h\r\nX-Azure-Functions-InvocationId: 0b9c\r\n" CLIENT
+             "Content-Length: %zu\r\n\r\n%s",
+             path, strlen(body), body);
+    send_text(client, text);
+}
+
+static void require_client(const struct log_reader *reader, const char *uri)
+{
+    const struct azfn__event_fields *fields = &reader->log.fields;
+    assert_true(span_is(fields->invocation_id, "0b9c"));
+    assert_true(span_is(fields->trace_id, TRACE));
+    assert_true(span_is(fields->source_ip, uri ? "203.0.113.7" : ""));
+    assert_true(span_is(fields->request_method, uri ? "POST" : ""));
+    assert_true(span_is(fields->request_uri, uri ? uri : ""));
+}
+
+static void require_told(struct fixture *fixture, struct log_reader *reader, enum azfn_log_level level,
+                         const char *function, const char *text, const char *uri)
+{
+    require_log(fixture, reader, level, function, text);
+    require_client(reader, uri);
+}
+
+static void require_events(struct fixture *fixture, struct log_reader *reader, const char *function, const char *uri)
+{
+    require_told(fixture, reader, AZFN_LOG_WARNING, function, "one 1", uri);
+    require_is(reader, AZFN__EVENT_SIGNATURE_INVALID);
+    require_told(fixture, reader, AZFN_LOG_ERROR, function, "two", uri);
+    require_is(reader, AZFN__EVENT_CALLER_FORBIDDEN);
+    require_told(fixture, reader, AZFN_LOG_ERROR, function, "three\n{\"level\":\"ERROR\"}", uri);
+    require_is(reader, AZFN__EVENT_REQUEST_SUSPICIOUS);
+    require_told(fixture, reader, AZFN_LOG_WARNING, function, "four", uri);
+    require_is(reader, AZFN__EVENT_REQUEST_INVALID);
+    require_told(fixture, reader, AZFN_LOG_ERROR, function, "five", uri);
+    require_is(reader, AZFN__EVENT_REQUEST_SUSPICIOUS);
+}
+
+/* A line has the ids, and nothing of the request. */
+static void require_line(struct fixture *fixture, struct log_reader *reader, const char *function, const char *text)
+{
+    require_told(fixture, reader, AZFN_LOG_INFORMATION, function, text, NULL);
+    require_is(reader, AZFN__EVENT_NONE);
+}
+
+/* --- The tests. --- */
+
+static void events_and_lines_come_in_their_order_on_the_loop_and_on_a_thread(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tell", "block"};
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    for (size_t i = 0; i < 2; i++) {
+        char path[96];
+        char uri[64];
+        snprintf(uri, sizeof(uri), "/api/%s", names[i]);
+        snprintf(path, sizeof(path), "%s?code=hidden", uri);
+        send_post(&client, path, "");
+        require_reply(&client, "told");
+        require_line(&fixture, &reader, names[i], "before");
+        require_events(&fixture, &reader, names[i], uri);
+        require_line(&fixture, &reader, names[i], "behind");
+        require_no_log(&fixture, &reader);
+    }
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void events_are_no_part_of_an_envelope(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    send_post(&client, "/envelope",
+              "{\"Data\":{\"req\":{\"Url\":\"http://h/api/envelope?x=1\",\"Method\":\"POST\",\"Headers\":{"
+              "\"X-Forwarded-For\":[\"203.0.113.7:1\"]}}},\"Metadata\":{}}");
+    struct azfn_span body = take(&client).body;
+    assert_true(says(body, "\"Logs\":[\"before\",\"behind\"]"));
+    require_events(&fixture, &reader, "envelope", "/api/envelope");
+    require_no_log(&fixture, &reader);
+    send_post(&client, "/blockq", "{\"Data\":{\"msg\":\"text\"},\"Metadata\":{}}");
+    body = take(&client).body;
+    assert_true(says(body, "\"Logs\":[\"before\",\"behind\"]"));
+    require_events(&fixture, &reader, "blockq", NULL); /* a message has no client */
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void an_event_is_not_hidden_behind_lines(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    uint64_t lines = 0;
+    uint64_t dropped = 0;
+    set_up_told(&fixture, &client, &reader);
+    send_post(&client, "/api/much", "");
+    require_reply(&client, "told");
+    /* what the function's memory had no room for, and then what the broker did not take in time */
+    do {
+        await_log(&fixture, &reader);
+        lines += reader.log.event == AZFN__EVENT_NONE;
+        dropped += reader.log.event == AZFN__EVENT_LOG_LIMIT ? (uint64_t)reader.log.fields.count.value : 0;
+    } while (reader.log.event == AZFN__EVENT_NONE || reader.log.event == AZFN__EVENT_LOG_LIMIT);
+    require_is(&reader, AZFN__EVENT_REQUEST_SUSPICIOUS);
+    assert_int_equal(reader.log.text.length, 4095);
+    assert_int_equal(lines + dropped, 300);
+    clean_up_told(&fixture, &client, &reader);
+}
+
+/* Nothing else is logged behind them. */
+static void what_was_dropped_is_told_when_the_broker_has_caught_up(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    uint64_t lines = 0;
+    set_up_told(&fixture, &client, &reader);
+    send_post(&client, "/api/flood", "");
+    require_reply(&client, "told");
+    await_log(&fixture, &reader);
+    while (reader.log.event == AZFN__EVENT_NONE) {
+        lines++;
+        await_log(&fixture, &reader);
+    }
+    require_is(&reader, AZFN__EVENT_LOG_LIMIT);
+    assert_int_equal(lines + (uint64_t)reader.log.fields.count.value, 300);
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void input_that_is_not_json_is_told_once(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"json", "jsonb", "tree"};
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    for (size_t i = 0; i < 3; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/api/%s", names[i]);
+        send_post(&client, path, "{\"id\": 1,}");
+        require_reply(&client, "told");
+        require_told(&fixture, &reader, AZFN_LOG_WARNING, names[i],
+                     "the function took input for JSON that is none: the text is not well-formed at byte 9", path);
+        require_is(&reader, AZFN__EVENT_INVALID_JSON);
+        require_no_log(&fixture, &reader);
+        send_post(&client, path, "{\"id\": 1}");
+        require_reply(&client, "told");
+        require_no_log(&fixture, &reader);
+    }
+    send_post(&client, "/api/json", "");
+    require_reply(&client, "told");
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void a_message_that_is_not_json_is_told_once(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    send_post(&client, "/jsonq", "{\"Data\":{\"msg\":\"\\\"{no\\\"\"},\"Metadata\":{}}");
+    take(&client);
+    require_told(&fixture, &reader, AZFN_LOG_WARNING, "jsonq", "the function took input for JSON", NULL);
+    require_is(&reader, AZFN__EVENT_INVALID_JSON);
+    require_no_log(&fixture, &reader);
+    send_post(&client, "/jsonq", "{\"Data\":{\"msg\":\"\\\"\\\"\"},\"Metadata\":{}}"); /* an empty one */
+    take(&client);
+    send_post(&client, "/jsonq", "{\"Data\":{\"msg\":\"\\\"{\\\\\\\"id\\\\\\\":1}\\\"\"},\"Metadata\":{}}");
+    take(&client);
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void each_setting_that_is_refused_is_told_once(void **state)
+{
+    (void)state;
+    static const char *const functions_of_both_kinds[] = {"set", "setb"};
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    for (size_t i = 0; i < 4; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/api/%s", functions_of_both_kinds[i % 2]);
+        send_post(&client, path, "");
+        require_reply(&client, "told");
+        for (size_t k = 0; i < 2 && k < 2; k++) {
+            require_event(&fixture, &reader, AZFN__EVENT_SETTING_REFUSED);
+            assert_true(span_is(reader.log.fields.function, functions_of_both_kinds[i]));
+            assert_true(span_is(reader.log.fields.setting, k == 0 ? "A" : "B"));
+            assert_true(span_is(reader.log.fields.trace_id, TRACE));
+        }
+        require_no_log(&fixture, &reader);
+    }
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void an_event_after_the_end_of_its_invocation_is_not_anothers(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    send_post(&client, "/api/never", "");
+    AWAIT(&fixture, fixture.held_count == 1);
+    azfn_http_reply(fixture.held[0], 200, NULL, azfn_span_of("held"));
+    require_reply(&client, "held");
+    azfn_security_event(fixture.held[0], AZFN_EVENT_FORBIDDEN, "late");
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "", "a function came back to an invocation that was over");
+    clean_up_told(&fixture, &client, &reader);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_and_lines_come_in_their_order_on_the_loop_and_on_a_thread),
+        cmocka_unit_test(events_are_no_part_of_an_envelope),
+        cmocka_unit_test(an_event_is_not_hidden_behind_lines),
+        cmocka_unit_test(what_was_dropped_is_told_when_the_broker_has_caught_up),
+        cmocka_unit_test(input_that_is_not_json_is_told_once),
+        cmocka_unit_test(a_message_that_is_not_json_is_told_once),
+        cmocka_unit_test(each_setting_that_is_refused_is_told_once),
+        cmocka_unit_test(an_event_after_the_end_of_its_invocation_is_not_anothers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
