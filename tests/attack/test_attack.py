@@ -11,7 +11,8 @@ from attack_lab import APP, SWITCHABLE, Lab, probe
 EVENT_OF_SECCOMP = "malicious_syscall:worker"
 # what the broker writes when it works for a function
 ORDINARY = {"authn_token_created:managed_identity", "sensitive_read:key_vault", "sensitive_read:secret",
-            "sensitive_read:destination", "sensitive_read:environment", "excess_rate_limit_exceeded:secrets"}
+            "sensitive_read:destination", "sensitive_read:environment", "sensitive_read:platform_environment",
+            "excess_rate_limit_exceeded:secrets"}
 # what some machines refuse to everybody, or do not have
 MACHINE_MAY_REFUSE = {"connect-metadata", "connect-attacker-ipv6", "use-dev-shm", "io-uring", "fork-into-namespaces",
                       "leave-namespaces", "kernel-keyring", "load-module", "load-bpf", "watch-by-perf",
@@ -100,7 +101,9 @@ class Attack(unittest.TestCase):
     def check_events(self, step, outcome):
         event = EVENT_NAMES.get(step.event, step.event)
         expected = [event] if event and event not in ORDINARY and event not in outcome.life else []
-        self.assertEqual(self.remarkable(outcome), [] if step.name == "forged-event" else expected, outcome.events)
+        # on a slow machine an attack blocks the worker's loop for long enough to be told
+        found = [other for other in self.remarkable(outcome) if other == event or other != EVENT_NAMES["blocks_loop"]]
+        self.assertEqual(found, [] if step.name == "forged-event" else expected, outcome.events)
         if event in ORDINARY:
             self.assertEqual(outcome.events.count(event), 1, outcome.events)
         if event == "sys_crash:worker":
