@@ -85,8 +85,6 @@ struct azfn__event_fields {
 #define AZFN__FIELD_BIT(id) (UINT64_C(1) << AZFN__FIELD_##id)
 #define AZFN__FIELDS_OF_INVOCATION \
     (AZFN__FIELD_BIT(FUNCTION) | AZFN__FIELD_BIT(INVOCATION_ID) | AZFN__FIELD_BIT(TRACE_ID))
-/* What the flight record says of an invocation; the trace is found by the id. */
-#define AZFN__FIELDS_OF_FLIGHT (AZFN__FIELD_BIT(FUNCTION) | AZFN__FIELD_BIT(INVOCATION_ID))
 #define AZFN__FIELDS_OF_DESTINATION \
     (AZFN__FIELD_BIT(DESTINATION) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT))
 #define AZFN__FIELDS_OF_REQUEST \

@@ -31,7 +31,7 @@
     X(WORKER_SHUTDOWN, "sys_shutdown:worker", INFORMATION, BROKER, EACH, 0, \
       "A worker that was replaced has finished what it had in flight.", "Nothing.") \
     X(WORKER_SHUTDOWN_KILLED, "sys_shutdown:worker_killed", WARNING, BROKER, EACH, \
-      AZFN__FIELDS_OF_FLIGHT | AZFN__FIELD_BIT(REASON), \
+      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(REASON), \
       "A worker that was replaced did not finish in time or made room, and was killed; what it had in flight failed.", \
       "Look for functions that take longer than their timeoutMs.") \
     X(SHUTDOWN_UNFINISHED, "sys_shutdown:unfinished", WARNING, BROKER, EACH, AZFN__FIELD_BIT(DURATION_MS), \
@@ -43,14 +43,14 @@
     X(WORKER_START_CRASH, "sys_crash:worker_start", ERROR, ANY, EACH, AZFN__FIELD_BIT(COUNT), \
       "A worker could not begin to serve; it is tried again.", "The description says why.") \
     X(WORKER_CRASH, "sys_crash:worker", WARNING, BROKER, EACH, \
-      AZFN__FIELDS_OF_FLIGHT | AZFN__FIELD_BIT(SIGNAL) | AZFN__FIELD_BIT(EXIT_CODE), \
+      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SIGNAL) | AZFN__FIELD_BIT(EXIT_CODE), \
       "A worker ended unasked. What it had in flight failed; another one takes its place.", \
       "A fault of the function that is named, or somebody who tries to exploit one: find the input by invocation_id. " \
       "The handler is not ended by it, however often it happens.") \
-    X(WORKER_CRASH_BESIDE, "sys_crash:worker_beside", WARNING, BROKER, EACH, AZFN__FIELDS_OF_FLIGHT, \
+    X(WORKER_CRASH_BESIDE, "sys_crash:worker_beside", WARNING, BROKER, EACH, AZFN__FIELDS_OF_INVOCATION, \
       "Another function that the worker ran on a thread when it ended: one for each.", "As for sys_crash:worker.") \
     X(WORKER_BLOCKED, "sys_crash:worker_blocked", WARNING, BROKER, EACH, \
-      AZFN__FIELDS_OF_FLIGHT | AZFN__FIELD_BIT(DURATION_MS), \
+      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(DURATION_MS), \
       "A worker is killed, since a function blocks its loop beyond the function's timeoutMs.", \
       "Register the function as blocking, or find what makes it wait or turn in circles.") \
     X(REPEAT_REFUSED, "sys_crash:repeat", WARNING, WORKER, EACH, AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS), \
@@ -63,7 +63,7 @@
       "See the event before it.") \
     /* An attack, very likely */ \
     X(WORKER_VIOLATION, "malicious_syscall:worker", ERROR, BROKER, EACH, \
-      AZFN__FIELDS_OF_FLIGHT | AZFN__FIELD_BIT(SYSTEM_CALL) | AZFN__FIELD_BIT(SYSTEM_CALL_NUMBER), \
+      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SYSTEM_CALL) | AZFN__FIELD_BIT(SYSTEM_CALL_NUMBER), \
       "The worker was ended for a system call that its sandbox forbids.", \
       "Treat it as an exploited function: find the input by invocation_id, take the function out of service, see " \
       "what azfn.json grants to the functions of this app, and look for their uses. On a new Linux or C library it may be " \
@@ -71,7 +71,7 @@
     X(BROKER_VIOLATION, "malicious_syscall:broker", ERROR, BROKER, EACH, AZFN__FIELD_BIT(SYSTEM_CALL_NUMBER), \
       "The broker ended itself for a system call that its sandbox forbids.", \
       "As for malicious_syscall:worker; and the broker holds the credentials: rotate the secrets, and report it.") \
-    X(WORKER_FRAME, "malicious_frame:worker", ERROR, BROKER, EACH, AZFN__FIELDS_OF_FLIGHT | AZFN__FIELD_BIT(REASON), \
+    X(WORKER_FRAME, "malicious_frame:worker", ERROR, BROKER, EACH, AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(REASON), \
       "The worker sent to the broker what azfn never sends, and was killed.", \
       "Treat it as an exploited function, as for malicious_syscall:worker.") \
     X(WORKER_SOCKET, "malicious_socket:worker", ERROR, BROKER, EACH, AZFN__FIELD_BIT(REASON), \
@@ -266,7 +266,7 @@
       "A function did not answer within its timeoutMs; azfn answered for it.", \
       "Many at once: what it waits for is slow.") \
     X(LOOP_BLOCKED, "excess_rate_limit_exceeded:loop", WARNING, BROKER, EACH, \
-      AZFN__FIELDS_OF_FLIGHT | AZFN__FIELD_BIT(DURATION_MS), \
+      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(DURATION_MS), \
       "A function blocks the worker's loop: nothing else is served meanwhile.", "Register the function as blocking.") \
     X(LOG_LIMIT, "excess_rate_limit_exceeded:log", WARNING, ANY, COUNTED, \
       AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SUPPRESSED) | AZFN__FIELD_BIT(COUNT), \

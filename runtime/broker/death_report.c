@@ -125,7 +125,7 @@ void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__fli
     size_t index = 0;
     while (entry.fields.function.length == 0 && (index == 0 || !is_told) &&
            slot_at(record, order(&call, index), &copy)) {
-        azfn__flight_record_read(&copy, &entry.fields.function, &entry.fields.invocation_id);
+        azfn__flight_record_read(&copy, &entry.fields);
         index++;
     }
     azfn__suspects_add(suspects, entry.fields.invocation_id);
@@ -139,7 +139,7 @@ void azfn__death_report_write(struct azfn__log_sink *log, const struct azfn__fli
     entry.event = AZFN__EVENT_WORKER_CRASH_BESIDE;
     entry.description = AZFN__SPAN("the worker that ended says it was running the function named here as well");
     for (; slot_at(record, order(&call, index), &copy); index++) {
-        azfn__flight_record_read(&copy, &entry.fields.function, &entry.fields.invocation_id);
+        azfn__flight_record_read(&copy, &entry.fields);
         if (entry.fields.function.length > 0) {
             azfn__suspects_add(suspects, entry.fields.invocation_id);
             azfn__log_sink_write(log, entry);

@@ -43,7 +43,7 @@ static void tell(struct azfn__loop_watch *watch, enum azfn__security_event event
 {
     struct azfn__event_fields fields = {.duration_ms = AZFN__NUMBER(watch->blocked_ms)};
     va_list arguments;
-    azfn__flight_record_read(copy, &fields.function, &fields.invocation_id);
+    azfn__flight_record_read(copy, &fields);
     va_start(arguments, format);
     azfn__log_sink_vsay(watch->options.log, event, &fields, format, arguments);
     va_end(arguments);
@@ -60,10 +60,9 @@ static uint64_t time_since_last_look(struct azfn__loop_watch *watch, uint64_t no
 void azfn__loop_watch_look(struct azfn__loop_watch *watch, uint64_t now_ms)
 {
     const struct azfn__flight_slot copy = watch->record->loop; /* the worker may write to it at any time */
-    struct azfn_span function;
-    struct azfn_span invocation_id;
-    azfn__flight_record_read(&copy, &function, &invocation_id);
-    bool is_running = function.length > 0;
+    struct azfn__event_fields running = {.function = azfn__absent()};
+    azfn__flight_record_read(&copy, &running);
+    bool is_running = running.function.length > 0;
     uint64_t passed_ms = time_since_last_look(watch, now_ms);
     if (!is_running || !watch->was_running || copy.calls != watch->calls) {
         watch->was_running = is_running;
@@ -81,7 +80,7 @@ void azfn__loop_watch_look(struct azfn__loop_watch *watch, uint64_t now_ms)
              "is served meanwhile",
              blocked_s);
     }
-    if (watch->blocked_ms >= (uint64_t)timeout_of(watch->options.config, function) + AZFN__LOOP_WATCH_GRACE_MS) {
+    if (watch->blocked_ms >= (uint64_t)timeout_of(watch->options.config, running.function) + AZFN__LOOP_WATCH_GRACE_MS) {
         tell(watch, AZFN__EVENT_WORKER_BLOCKED, &copy,
              "the worker is killed, since its loop is blocked for about %u s, beyond the timeoutMs of the function "
              "that it says it runs",

@@ -95,7 +95,7 @@ static void tell_kill(struct azfn__supervisor *supervisor, struct azfn__worker_p
 {
     const struct azfn__flight_slot copy = worker->flight_record->loop; /* it may write to it at any time */
     struct azfn__event_fields fields = {.reason = azfn_span_of(reason)};
-    azfn__flight_record_read(&copy, &fields.function, &fields.invocation_id);
+    azfn__flight_record_read(&copy, &fields);
     worker->is_told = true;
     azfn__log_sink_say(supervisor->options.log, event, &fields, "the worker%s is killed, since %s", what, reason);
 }

@@ -21,7 +21,8 @@ void azfn__blocking_job_run(struct azfn__blocking_job *job, struct azfn__flight_
     const struct azfn__invocation *invocation = job->invocation;
     const struct azfn_function *registered = invocation->function->registered;
     current = job;
-    azfn__flight_record_enter(slot, invocation->function->config->name, invocation->id);
+    azfn__flight_record_enter(slot, invocation->function->config->name, invocation->id,
+                              azfn__invocation_trace_parent(invocation));
     registered->handler(azfn__invocation_handle(invocation), registered->user_data);
     azfn__flight_record_leave(slot);
     current = NULL;

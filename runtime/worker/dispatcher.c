@@ -297,7 +297,8 @@ static void on_deadline_timer(uv_timer_t *timer)
 void azfn__dispatcher_call(struct azfn__invocation *invocation, azfn__call_fn *call, void *user_data)
 {
     struct azfn__dispatcher *dispatcher = invocation->dispatcher;
-    azfn__flight_record_enter(&dispatcher->flight_record->loop, invocation->function->config->name, invocation->id);
+    azfn__flight_record_enter(&dispatcher->flight_record->loop, invocation->function->config->name, invocation->id,
+                              azfn__invocation_trace_parent(invocation));
     invocation->is_in_call = true;
     call(azfn__invocation_handle(invocation), user_data);
     invocation->is_in_call = false;

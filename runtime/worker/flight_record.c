@@ -2,6 +2,7 @@
 
 #include "base/memory_file.h"
 #include "base/span.h"
+#include "base/trace_id.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -46,8 +47,9 @@ static uint32_t copy_text(char *to, size_t capacity, struct azfn_span from)
 }
 
 void azfn__flight_record_enter(struct azfn__flight_slot *slot, struct azfn_span function,
-                               struct azfn_span invocation_id)
+                               struct azfn_span invocation_id, struct azfn_span trace_parent)
 {
+    slot->trace_parent_length = copy_text(slot->trace_parent, sizeof(slot->trace_parent), trace_parent);
     slot->invocation_id_length =
         copy_text(slot->invocation_id, sizeof(slot->invocation_id), invocation_id);
     slot->function_length = copy_text(slot->function, sizeof(slot->function), function);
@@ -59,19 +61,20 @@ void azfn__flight_record_leave(struct azfn__flight_slot *slot)
     slot->function_length = 0;
 }
 
-void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn_span *out_function,
-                              struct azfn_span *out_invocation_id)
+void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn__event_fields *out_fields)
 {
-    *out_function = azfn__absent();
-    *out_invocation_id = azfn__absent();
+    out_fields->function = azfn__absent();
+    out_fields->invocation_id = azfn__absent();
+    out_fields->trace_id = azfn__absent();
     size_t function_length = copy->function_length;
     size_t id_length = copy->invocation_id_length;
     if (function_length == 0 || function_length > sizeof(copy->function) ||
-        id_length > sizeof(copy->invocation_id)) {
+        id_length > sizeof(copy->invocation_id) || copy->trace_parent_length > sizeof(copy->trace_parent)) {
         return;
     }
-    *out_function = azfn__span(copy->function, function_length);
+    out_fields->function = azfn__span(copy->function, function_length);
     if (id_length > 0) {
-        *out_invocation_id = azfn__span(copy->invocation_id, id_length);
+        out_fields->invocation_id = azfn__span(copy->invocation_id, id_length);
     }
+    out_fields->trace_id = azfn__trace_id_of(azfn__span(copy->trace_parent, copy->trace_parent_length));
 }

@@ -5,19 +5,22 @@
 #ifndef AZFN_WORKER_FLIGHT_RECORD_H
 #define AZFN_WORKER_FLIGHT_RECORD_H
 
+#include "base/event_fields.h"
 #include "worker/suspects.h"
 
 #include <azfn.h>
 
-#define AZFN__FLIGHT_RECORD_BYTES ((size_t)20480)
+#define AZFN__FLIGHT_RECORD_BYTES ((size_t)24576)
 #define AZFN__FLIGHT_RECORD_THREADS 64
 
 /* What one thread is doing. */
 struct azfn__flight_slot {
     uint32_t function_length; /* 0: no function is being called */
     uint32_t invocation_id_length;
+    uint32_t trace_parent_length;
     char function[128];
     char invocation_id[104];
+    char trace_parent[60];
     uint64_t calls; /* of functions, since the start */
 };
 
@@ -45,12 +48,11 @@ void azfn__flight_record_unmap(struct azfn__flight_record *record);
 
 /* Around every call of a function's code. */
 void azfn__flight_record_enter(struct azfn__flight_slot *slot, struct azfn_span function,
-                               struct azfn_span invocation_id);
+                               struct azfn_span invocation_id, struct azfn_span trace_parent);
 void azfn__flight_record_leave(struct azfn__flight_slot *slot);
 
-/* What a slot says; both absent when no function was running. The spans point into the slot: copy it
- * first, since a worker that lives could change it meanwhile. */
-void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn_span *out_function,
-                              struct azfn_span *out_invocation_id);
+/* What a slot says, as AZFN__FIELDS_OF_INVOCATION; all absent when no function was running. The spans point into the
+ * slot: copy it first, since a worker that lives could change it meanwhile. */
+void azfn__flight_record_read(const struct azfn__flight_slot *copy, struct azfn__event_fields *out_fields);
 
 #endif

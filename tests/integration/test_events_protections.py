@@ -8,7 +8,7 @@ import socket
 import unittest
 
 import probe
-from event_case import OF_CRASH, EventCase, also, event
+from event_case import OF_ASK, TRACE_PARENT, EventCase, also, event
 from probe import ask, wait_until
 
 LAYERS_HANDLER = probe.PROBE_APP / "probe_layers_handler"
@@ -28,10 +28,10 @@ class ProtectionCase(EventCase):
 
 class Malice(ProtectionCase):
     @needs_sandbox
-    @event("ERROR", "broker", "malicious_syscall:worker", **OF_CRASH, system_call="openat", system_call_number=int)
+    @event("ERROR", "broker", "malicious_syscall:worker", **OF_ASK, system_call="openat", system_call_number=int)
     @also("sys_restart:worker", "sys_startup:worker", "sys_startup:worker")
     def test_a_call_that_the_workers_sandbox_forbids(self):
-        self.assert_no_answer(self.start(), ask("syscall=openat reply"))
+        self.assert_no_answer(self.start(), ask("syscall=openat reply", headers=TRACE_PARENT))
 
     @needs_sandbox
     @event("ERROR", "broker", "malicious_syscall:broker", system_call_number=int)
@@ -41,15 +41,16 @@ class Malice(ProtectionCase):
         handler.signal(signal.SIGUSR1)
         self.assertEqual(handler.wait_exit(), 1)
 
-    @event("ERROR", "broker", "malicious_frame:worker", **OF_CRASH, reason="it sent a malformed frame")
+    @event("ERROR", "broker", "malicious_frame:worker", **OF_ASK, reason="it sent a malformed frame")
     @also("sys_restart:worker", "sys_startup:worker", "sys_startup:worker")
     def test_a_frame_that_is_none(self):
-        self.assert_no_answer(self.start(), ask("raw=\\x01\\x00\\x00\\x00\\xff\\x00\\x00\\x00x hang"))
+        self.assert_no_answer(self.start(), ask("raw=\\x01\\x00\\x00\\x00\\xff\\x00\\x00\\x00x hang",
+                                                headers=TRACE_PARENT))
 
     @needs_sandbox
     @event("ERROR", "broker", "malicious_socket:worker", reason=re.compile(".*listen.*"))
     @event("ERROR", "worker", "sys_crash:worker_start")
-    @event("WARN", "broker", "sys_crash:worker", exit_code=3, **OF_CRASH)
+    @event("WARN", "broker", "sys_crash:worker", exit_code=3, **OF_ASK)
     @event("WARN", "worker", "excess_rate_limit_exceeded:connections")  # the old worker's accept() fails, for no limit
     @also("sys_restart:worker", "sys_monitor_disabled:sandbox")
     def test_a_socket_that_an_earlier_worker_has_sabotaged(self):
@@ -57,7 +58,7 @@ class Malice(ProtectionCase):
         handler._wanted_end = True
         with self.connect(handler) as connection, socket.socket() as taker:
             taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            connection.sendall(ask("syscall=shutdown delay=200 exit=3"))
+            connection.sendall(ask("syscall=shutdown delay=200 exit=3", headers=TRACE_PARENT))
             wait_until(lambda: probe.takes(taker, handler.port), what="a socket that does not listen any more")
             self.assertEqual(handler.wait_exit(), 200)  # the host makes a new one at once
 

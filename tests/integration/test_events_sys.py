@@ -12,7 +12,8 @@ import unittest
 import probe
 from azfn_local.console import classify
 from azfn_local.handler_process import free_port
-from event_case import CALLER, INHERITED, OF_CRASH, OF_REQUEST, Ended, EventCase, also, event, event_at_end, maybe
+from event_case import (CALLER, INHERITED, OF_ASK, OF_REQUEST, TRACE_PARENT, Ended, EventCase, also, event,
+                        event_at_end, maybe)
 from probe import Roles, ask, children, wait_until
 
 LAYERS = {"seccomp", "limits", "landlock_files", "landlock_network", "landlock_scope"}
@@ -97,19 +98,19 @@ class Start(EventCase):
 
 
 class Crash(EventCase):
-    @event("WARN", "broker", "sys_crash:worker", **OF_CRASH, signal="SIGSEGV")
+    @event("WARN", "broker", "sys_crash:worker", **OF_ASK, signal="SIGSEGV")
     @event("WARN", "broker", "sys_restart:worker", reason="the worker has ended")
     @event("INFO", "broker", "sys_startup:worker", duration_ms=int)
     @event("INFO", "broker", "sys_startup:worker", duration_ms=int)
     def test_a_signal(self):
-        self.assert_no_answer(self.start(), ask("crash"))
+        self.assert_no_answer(self.start(), ask("crash", headers=TRACE_PARENT))
 
-    @event("WARN", "broker", "sys_crash:worker", **OF_CRASH, exit_code=7)
+    @event("WARN", "broker", "sys_crash:worker", **OF_ASK, exit_code=7)
     @also("sys_restart:worker", "sys_startup:worker", "sys_startup:worker")
     def test_an_exit(self):
-        self.assert_no_answer(self.start(), ask("exit=7"))
+        self.assert_no_answer(self.start(), ask("exit=7", headers=TRACE_PARENT))
 
-    @event("WARN", "broker", "sys_crash:worker", **OF_CRASH, signal="SIGSEGV")
+    @event("WARN", "broker", "sys_crash:worker", **OF_ASK, signal="SIGSEGV")
     @event("WARN", "broker", "sys_crash:worker_beside", function="BlockQueue", invocation_id="event-7")
     @also("sys_restart:worker", "sys_startup:worker", "sys_startup:worker")
     def test_what_ran_beside_it(self):
@@ -117,7 +118,7 @@ class Crash(EventCase):
         self.connect(handler).sendall(probe.queue_message("BlockQueue", "print=begun wait succeed",
                                                           invocation_id="event-7"))
         handler.wait_for_line("begun")
-        self.assert_no_answer(handler, ask("crash"))  # on the loop, which is looked at first
+        self.assert_no_answer(handler, ask("crash", headers=TRACE_PARENT))  # on the loop, which is looked at first
 
     POISON = "0b9c1d2e-0000-4000-8000-0123456789ab"
 
@@ -129,12 +130,12 @@ class Crash(EventCase):
         self.assert_no_answer(handler, poison)
         self.assertEqual(probe.exchange(self.connect(handler), poison).status, 500)
 
-    @event("WARN", "broker", "excess_rate_limit_exceeded:loop", **OF_CRASH, duration_ms=lambda found: found >= 1000)
-    @event("WARN", "broker", "sys_crash:worker_blocked", **OF_CRASH, duration_ms=lambda found: found >= 2000)
+    @event("WARN", "broker", "excess_rate_limit_exceeded:loop", **OF_ASK, duration_ms=lambda found: found >= 1000)
+    @event("WARN", "broker", "sys_crash:worker_blocked", **OF_ASK, duration_ms=lambda found: found >= 2000)
     @also("sys_restart:worker", "sys_startup:worker", "sys_startup:worker")
     def test_a_function_that_blocks_the_loop(self):
         handler = self.start(policy={"functions": {"Ask": {"timeoutMs": 500}}})
-        self.assert_no_answer(handler, ask("hang"))
+        self.assert_no_answer(handler, ask("hang", headers=TRACE_PARENT))
 
     @event("ERROR", "broker", "sys_crash:launcher", reason="has ended")
     def test_the_end_of_the_launcher(self):
@@ -167,7 +168,7 @@ class Replacement(EventCase):
         for connection in connections:
             self.assertEqual(probe.read_response(connection).status, 500)
 
-    @event("WARN", "broker", "sys_shutdown:worker_killed", **OF_CRASH,
+    @event("WARN", "broker", "sys_shutdown:worker_killed", **OF_ASK,
            reason="too many workers were replaced and have not ended")
     @also(*["sys_restart:worker"] * 5, *["sys_startup:worker"] * 6)
     @maybe("excess_rate_limit_exceeded:loop")  # where the next worker takes long to start
@@ -180,7 +181,8 @@ class Replacement(EventCase):
             seen |= new
             slow, demanding = self.connection_of(handler, new), self.connection_of(handler, new)
             # the first one, which will be killed, is replaced at once: it hangs when it is
-            slow.sendall(ask(f"print=begun-{number} delay=60000 reply" if number else "delay=100 print=begun-0 hang"))
+            slow.sendall(ask(f"print=begun-{number} delay=60000 reply" if number else "delay=100 print=begun-0 hang",
+                             headers=TRACE_PARENT))
             probe.exchange(demanding, ask("demand reply"))
             handler.wait_for_line(f"begun-{number}")
             self.await_event(handler, "sys_startup:worker", number + 2)

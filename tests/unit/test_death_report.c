@@ -45,9 +45,9 @@ static void an_end_that_is_told_is_no_further_line(void **state)
         struct fixture fixture;
         set_up(&fixture);
         if (is_loop_running) {
-            azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("first"), on_loop);
+            azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("first"), on_loop, azfn__absent());
         }
-        azfn__flight_record_enter(&fixture.record.threads[2], AZFN__SPAN("other"), on_thread);
+        azfn__flight_record_enter(&fixture.record.threads[2], AZFN__SPAN("other"), on_thread, azfn__absent());
         azfn__death_report_write(&fixture.log.sink, &fixture.record, &death, &fixture.suspects, fixture.text);
         assert_int_equal(count_of(&fixture.log, "\n"), 1);
         assert_int_equal(count_of(&fixture.log, "\"event\":\"sys_crash:worker_beside\",\"function\":\"other\""), 1);
@@ -99,9 +99,9 @@ static void all_functions_that_were_running_are_named(void **state)
     (void)state;
     struct fixture fixture;
     set_up(&fixture);
-    azfn__flight_record_enter(&fixture.record.threads[2], AZFN__SPAN("first"), AZFN__SPAN("1"));
+    azfn__flight_record_enter(&fixture.record.threads[2], AZFN__SPAN("first"), AZFN__SPAN("1"), azfn__absent());
     azfn__flight_record_enter(&fixture.record.threads[AZFN__FLIGHT_RECORD_THREADS - 1], AZFN__SPAN("last"),
-                              AZFN__SPAN("2"));
+                              AZFN__SPAN("2"), azfn__absent());
     report(&fixture, SIGSEGV);
     assert_string_equal(fixture.text,
                         "the worker was ended by signal 11 (SIGSEGV); it says it was running the function named here");
@@ -120,10 +120,10 @@ static void what_was_running_becomes_suspect(void **state)
     struct azfn_span finished = AZFN__SPAN("0b9c1d2e-0000-4000-8000-0123456789ad");
     struct fixture fixture;
     set_up(&fixture);
-    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("first"), on_loop);
-    azfn__flight_record_enter(&fixture.record.threads[1], AZFN__SPAN("done"), finished);
+    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("first"), on_loop, azfn__absent());
+    azfn__flight_record_enter(&fixture.record.threads[1], AZFN__SPAN("done"), finished, azfn__absent());
     azfn__flight_record_leave(&fixture.record.threads[1]);
-    azfn__flight_record_enter(&fixture.record.threads[3], AZFN__SPAN("other"), on_thread);
+    azfn__flight_record_enter(&fixture.record.threads[3], AZFN__SPAN("other"), on_thread, azfn__absent());
     report(&fixture, SIGSEGV);
     assert_int_equal(fixture.suspects.added, 2);
     assert_true(azfn__suspects_have(&fixture.suspects, on_loop));
@@ -140,6 +140,7 @@ static void a_lying_record_makes_no_more_lines_than_it_has_slots(void **state)
     memset(&fixture.record, '\n', sizeof(fixture.record));
     for (size_t i = 0; i < AZFN__FLIGHT_RECORD_THREADS; i++) {
         fixture.record.threads[i].function_length = 20;
+        fixture.record.threads[i].trace_parent_length = 20;
         fixture.record.threads[i].invocation_id_length = i % 2 ? 20 : UINT32_MAX;
     }
     report(&fixture, 7 << 8);
@@ -158,7 +159,7 @@ static void a_forbidden_call_is_named(void **state)
     set_up(&fixture);
     fixture.record.forbidden_call =
         (struct azfn__flight_forbidden_call){.has_happened = 1, .architecture = AUDIT_ARCH_X86_64, .number = 42};
-    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("webhook"), AZFN__SPAN("1"));
+    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("webhook"), AZFN__SPAN("1"), azfn__absent());
     report(&fixture, forbidden);
     assert_string_equal(fixture.text,
                         "the worker was ended for a system call that the sandbox forbids; it says the call was connect "
@@ -175,10 +176,10 @@ static void the_thread_that_made_the_call_comes_first(void **state)
     struct fixture fixture;
     set_up(&fixture);
     fixture.record.forbidden_call = (struct azfn__flight_forbidden_call){.has_happened = 1, .thread = 3};
-    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("on-loop"), AZFN__SPAN("1"));
-    azfn__flight_record_enter(&fixture.record.threads[0], AZFN__SPAN("other"), AZFN__SPAN("2"));
-    azfn__flight_record_enter(&fixture.record.threads[2], AZFN__SPAN("culprit"), AZFN__SPAN("3"));
-    azfn__flight_record_enter(&fixture.record.threads[3], AZFN__SPAN("behind"), AZFN__SPAN("4"));
+    azfn__flight_record_enter(&fixture.record.loop, AZFN__SPAN("on-loop"), AZFN__SPAN("1"), azfn__absent());
+    azfn__flight_record_enter(&fixture.record.threads[0], AZFN__SPAN("other"), AZFN__SPAN("2"), azfn__absent());
+    azfn__flight_record_enter(&fixture.record.threads[2], AZFN__SPAN("culprit"), AZFN__SPAN("3"), azfn__absent());
+    azfn__flight_record_enter(&fixture.record.threads[3], AZFN__SPAN("behind"), AZFN__SPAN("4"), azfn__absent());
     report(&fixture, forbidden);
     assert_int_equal(count_of(&fixture.log, "\n"), 4);
     assert_int_equal(count_of(&fixture.log, "\"event\":\"malicious_syscall:worker\""), 1);

@@ -53,7 +53,7 @@ static void clean_up(struct fixture *fixture)
 
 static void enter(struct fixture *fixture, const char *name)
 {
-    azfn__flight_record_enter(&fixture->record.loop, azfn_span_of(name), AZFN__SPAN("id-1"));
+    azfn__flight_record_enter(&fixture->record.loop, azfn_span_of(name), AZFN__SPAN("id-1"), azfn__absent());
 }
 
 static void look_until(struct fixture *fixture, uint64_t *now_ms, uint64_t end_ms)
@@ -179,7 +179,7 @@ static void threads_of_the_pool_are_not_watched(void **state)
     struct fixture fixture;
     uint64_t now_ms = 1000;
     set_up(&fixture);
-    azfn__flight_record_enter(&fixture.record.threads[0], AZFN__SPAN("quick"), AZFN__SPAN("1"));
+    azfn__flight_record_enter(&fixture.record.threads[0], AZFN__SPAN("quick"), AZFN__SPAN("1"), azfn__absent());
     look_until(&fixture, &now_ms, 100000);
     assert_int_equal(count_of(&fixture.log, "\n"), 0);
     clean_up(&fixture);
