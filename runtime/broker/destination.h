@@ -9,6 +9,7 @@
 #include "broker/https_client.h"
 #include "broker/policy.h"
 #include "broker/settings.h"
+#include "channel/ask_frame.h"
 #include "config/config.h"
 
 struct azfn__destinations; /* all of them, resolved */
@@ -44,14 +45,13 @@ struct azfn__destination_callbacks {
     void (*on_head)(uint16_t status, const struct azfn__https_header *headers, size_t header_count, void *user_data);
     /* False: not now; again after azfn__destination_request_resume(). */
     bool (*on_body)(struct azfn_span bytes, void *user_data);
-    /* That many more bytes of the request's body may be written. */
+    /* That many more bytes of the request's body may be written; AZFN__ASK_WINDOW_BYTES before the first. */
     void (*on_credit)(size_t bytes, void *user_data);
     /* As in https_module.h, and AZFN_ERROR_FORBIDDEN where a credential is refused or can't be had for good. */
     void (*on_done)(enum azfn_error error, void *user_data);
 };
 
-/* Bytes of a request's body that may be written before the first on_credit. */
-#define AZFN__DESTINATION_WINDOW_BYTES ((size_t)64 << 10)
+#define AZFN__DESTINATION_MAX_HEADERS ((size_t)100)
 
 struct azfn__destination_request_options {
     const struct azfn__config_destination *destination; /* Required. What the policy found. */
@@ -60,7 +60,7 @@ struct azfn__destination_request_options {
     struct azfn_span path;         /* behind the destination's; may have a query */
     struct azfn_span trace_parent; /* absent: none */
     const struct azfn__https_header *headers;
-    size_t header_count;
+    size_t header_count; /* beyond AZFN__DESTINATION_MAX_HEADERS: refused, and none is read */
     uint64_t body_bytes; /* 0: none; AZFN__HTTPS_UNKNOWN_LENGTH: until the last write */
     uint32_t timeout_ms; /* of all, with retries; the destination's own may be shorter */
     struct azfn__destination_callbacks callbacks;

@@ -7,13 +7,12 @@
 #include <stdlib.h>
 
 #define MAX_URL_BYTES ((size_t)12 << 10)
-#define MAX_HEADERS ((size_t)100)
 #define MAX_HEADER_BYTES ((size_t)64 << 10)
 #define ARENA_BYTES ((size_t)256 << 10)
 /* The credential's, Accept-Encoding, traceparent, x-ms-client-request-id. */
 #define OWN_HEADERS ((size_t)4)
 /* Of a body whose end is not known: what is kept for another try, so that there is credit for more. */
-#define KEPT_BYTES (AZFN__DESTINATION_WINDOW_BYTES / 2)
+#define KEPT_BYTES (AZFN__ASK_WINDOW_BYTES / 2)
 
 /* False: not one of those that the destination takes. */
 static bool find_method(const struct azfn__config_destination *destination, struct azfn_span name,
@@ -32,7 +31,7 @@ static const char *check_headers(const struct azfn__config_destination *destinat
                                  const struct azfn__destination_request_options *options)
 {
     size_t bytes = 0;
-    if (options->header_count > MAX_HEADERS) {
+    if (options->header_count > AZFN__DESTINATION_MAX_HEADERS) {
         return "more than 100 headers";
     }
     for (size_t i = 0; i < options->header_count; i++) {
@@ -135,11 +134,11 @@ static bool copy_asker(struct azfn__destination_request *request, const struct a
 
 static void init_body(struct azfn__destination_body *body, uint64_t total_bytes)
 {
-    azfn__buffer_init(&body->window, AZFN__DESTINATION_WINDOW_BYTES);
+    azfn__buffer_init(&body->window, AZFN__ASK_WINDOW_BYTES);
     body->total_bytes = total_bytes;
-    body->credit_bytes = AZFN__DESTINATION_WINDOW_BYTES;
+    body->credit_bytes = AZFN__ASK_WINDOW_BYTES;
     body->is_complete = total_bytes == 0;
-    body->is_kept = total_bytes == AZFN__HTTPS_UNKNOWN_LENGTH || total_bytes <= AZFN__DESTINATION_WINDOW_BYTES;
+    body->is_kept = total_bytes == AZFN__HTTPS_UNKNOWN_LENGTH || total_bytes <= AZFN__ASK_WINDOW_BYTES;
 }
 
 static uint32_t shorter_of(uint32_t a_ms, uint32_t b_ms)

@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-#define MAX_REQUESTS 4096
-#define MAX_HEADERS 128
+_Static_assert(AZFN__ASK_UNKNOWN_BYTES == AZFN__HTTPS_UNKNOWN_LENGTH, "body_bytes is passed on as it is");
 
 /* A request to a destination. */
 struct request {
@@ -22,7 +21,7 @@ struct azfn__worker_asks {
     struct azfn__services *services;
     struct azfn__frame_writer *writer;
     struct azfn__worker_secrets secrets;
-    struct request *requests[MAX_REQUESTS]; /* by the lower half of their ids */
+    struct request *requests[AZFN__ASK_MAX_REQUESTS]; /* by the lower half of their ids */
 };
 
 struct azfn__worker_asks *azfn__worker_asks_new(struct azfn__services *services, struct azfn__frame_writer *writer)
@@ -38,7 +37,7 @@ struct azfn__worker_asks *azfn__worker_asks_new(struct azfn__services *services,
 
 static void remove_request(struct request *request)
 {
-    request->asks->requests[request->id & UINT16_MAX] = NULL;
+    request->asks->requests[azfn__ask_place_of(request->id)] = NULL;
     free(request);
 }
 
@@ -48,7 +47,7 @@ void azfn__worker_asks_destroy(struct azfn__worker_asks *asks)
         return;
     }
     azfn__worker_secrets_clean_up(&asks->secrets);
-    for (size_t i = 0; i < MAX_REQUESTS; i++) {
+    for (size_t i = 0; i < AZFN__ASK_MAX_REQUESTS; i++) {
         if (asks->requests[i]) {
             azfn__destination_request_cancel(asks->requests[i]->handle);
             remove_request(asks->requests[i]);
@@ -121,15 +120,11 @@ static enum azfn_error start_request(struct request *request, const struct azfn_
                                      const struct azfn__policy_asker *asker,
                                      const struct azfn__config_destination *destination)
 {
-    struct azfn__https_header headers[MAX_HEADERS];
+    /* one that has more is refused by their number */
+    struct azfn__https_header headers[AZFN__DESTINATION_MAX_HEADERS];
     struct azfn__ask_headers walk = ask->headers;
-    size_t count = 0;
-    if (walk.count > MAX_HEADERS) {
-        azfn__policy_record_refusal(request->asks->services->policy, asker, destination, "more than 128 headers");
-        return AZFN_ERROR_FORBIDDEN;
-    }
-    while (azfn__ask_next_header(&walk, &headers[count].name, &headers[count].value)) {
-        count++;
+    for (size_t i = 0; i < AZFN__DESTINATION_MAX_HEADERS &&
+                       azfn__ask_next_header(&walk, &headers[i].name, &headers[i].value); i++) {
     }
     const struct azfn__destination_request_options options = {
         .destination = destination,
@@ -138,7 +133,7 @@ static enum azfn_error start_request(struct request *request, const struct azfn_
         .path = ask->path,
         .trace_parent = ask->trace_parent.length > 0 ? ask->trace_parent : azfn__absent(),
         .headers = headers,
-        .header_count = count,
+        .header_count = ask->headers.count,
         .body_bytes = ask->body_bytes,
         .timeout_ms = ask->timeout_ms,
         .callbacks = {.on_head = on_head, .on_body = on_body, .on_credit = on_credit, .on_done = on_done},
@@ -152,8 +147,8 @@ static bool take_request(struct azfn__worker_asks *asks, struct azfn_span payloa
     if (!azfn__ask_decode_request(payload, &ask)) {
         return false;
     }
-    struct request **place = &asks->requests[(ask.id & UINT16_MAX) % MAX_REQUESTS];
-    if ((ask.id & UINT16_MAX) >= MAX_REQUESTS || *place) {
+    uint32_t index = azfn__ask_place_of(ask.id);
+    if (index >= AZFN__ASK_MAX_REQUESTS || asks->requests[index]) {
         return false;
     }
     const struct azfn__policy_asker asker = {.function = ask.function,
@@ -172,14 +167,15 @@ static bool take_request(struct azfn__worker_asks *asks, struct azfn_span payloa
         send_number(asks, AZFN__FRAME_RESPONSE_END, ask.id, error);
         return true;
     }
-    *place = request;
+    asks->requests[index] = request;
     return true;
 }
 
 /* NULL: it has ended, which the worker may not know yet. */
 static struct request *find_request(struct azfn__worker_asks *asks, uint32_t id)
 {
-    struct request *request = (id & UINT16_MAX) < MAX_REQUESTS ? asks->requests[id & UINT16_MAX] : NULL;
+    uint32_t index = azfn__ask_place_of(id);
+    struct request *request = index < AZFN__ASK_MAX_REQUESTS ? asks->requests[index] : NULL;
     return request && request->id == id ? request : NULL;
 }
 
@@ -244,7 +240,7 @@ bool azfn__worker_asks_take(struct azfn__worker_asks *asks, const struct azfn__f
 void azfn__worker_asks_resume(struct azfn__worker_asks *asks)
 {
     azfn__worker_secrets_resume(&asks->secrets);
-    for (size_t i = 0; i < MAX_REQUESTS; i++) {
+    for (size_t i = 0; i < AZFN__ASK_MAX_REQUESTS; i++) {
         if (asks->requests[i]) {
             resume(asks->requests[i]);
         }

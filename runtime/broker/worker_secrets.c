@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 
-#define MAX_WAITS 65536
 #define FUNCTION_MAX_BYTES 128
 #define INVOCATION_ID_MAX_BYTES 64
 
@@ -160,7 +159,7 @@ static size_t keep(char *out, size_t capacity, struct azfn_span text)
 static enum azfn_error await_secret(struct azfn__worker_secrets *secrets, uint32_t id,
                                     const struct azfn__policy_asker *asker, const struct azfn__config_secret *secret)
 {
-    if (secrets->wait_count >= MAX_WAITS) {
+    if (secrets->wait_count >= AZFN__ASK_MAX_SECRETS) {
         return AZFN_ERROR_LIMIT;
     }
     struct azfn__secret_wait *wait = calloc(1, sizeof(*wait));

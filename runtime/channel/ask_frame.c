@@ -13,6 +13,17 @@ static bool take_id(struct azfn_span *rest, uint32_t *out_id)
     return true;
 }
 
+bool azfn__ask_error_of(uint64_t number, enum azfn_error *out_error)
+{
+#define COUNT(name, text) +1
+    if (number >= 0 AZFN_ERROR_MAP(COUNT)) {
+        return false;
+    }
+#undef COUNT
+    *out_error = (enum azfn_error)number;
+    return true;
+}
+
 bool azfn__ask_append_secret(struct azfn__buffer *out, const struct azfn__secret_ask *ask)
 {
     size_t begin = azfn__frame_begin(out, AZFN__FRAME_SECRET_ASK);
@@ -45,12 +56,9 @@ bool azfn__ask_append_secret_answer(struct azfn__buffer *out, const struct azfn_
 bool azfn__ask_decode_secret_answer(struct azfn_span payload, struct azfn__secret_answer *out_answer)
 {
     uint64_t error;
-    if (!take_id(&payload, &out_answer->id) || !azfn__payload_take(&payload, 1, &error) ||
-        error > AZFN_ERROR_SYSTEM) {
-        return false;
-    }
-    out_answer->error = (enum azfn_error)error;
-    return azfn__payload_take_text(&payload, &out_answer->version) &&
+    return take_id(&payload, &out_answer->id) && azfn__payload_take(&payload, 1, &error) &&
+           azfn__ask_error_of(error, &out_answer->error) &&
+           azfn__payload_take_text(&payload, &out_answer->version) &&
            azfn__payload_take_text(&payload, &out_answer->value) && payload.length == 0;
 }
 

@@ -16,6 +16,18 @@
 #define AZFN__ASK_PIECE_BYTES ((size_t)16 << 10)
 /* For body_bytes: the last piece tells. */
 #define AZFN__ASK_UNKNOWN_BYTES UINT64_MAX
+/* Of one worker at a time. */
+#define AZFN__ASK_MAX_SECRETS 65536
+#define AZFN__ASK_MAX_REQUESTS 4096
+
+/* Below the number of asks there may be; the rest of an id tells those apart that come after each other in a place. */
+static inline uint32_t azfn__ask_place_of(uint32_t id)
+{
+    return id & UINT16_MAX;
+}
+
+/* False: it is none. */
+AZFN_MUST_USE bool azfn__ask_error_of(uint64_t number, enum azfn_error *out_error);
 
 /* SECRET_ASK: id (4), then four texts. */
 struct azfn__secret_ask {

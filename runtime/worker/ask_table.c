@@ -1,5 +1,7 @@
 #include "worker/ask_table.h"
 
+#include "channel/ask_frame.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ uint32_t azfn__ask_table_add(struct azfn__ask_table *table, void *item)
 
 static struct azfn__ask_place *place_of(const struct azfn__ask_table *table, uint32_t id)
 {
-    uint32_t index = id & UINT16_MAX;
+    uint32_t index = azfn__ask_place_of(id);
     if (index >= table->count || !table->places[index].item || table->places[index].generation != id >> 16) {
         return NULL;
     }
@@ -79,5 +81,5 @@ void azfn__ask_table_remove(struct azfn__ask_table *table, uint32_t id)
     place->item = NULL;
     place->generation = place->generation == UINT16_MAX ? 1 : (uint16_t)(place->generation + 1);
     place->next_free = table->first_free;
-    table->first_free = id & UINT16_MAX;
+    table->first_free = azfn__ask_place_of(id);
 }

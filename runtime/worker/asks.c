@@ -2,15 +2,11 @@
 
 #include "worker/invocation.h"
 
-/* No more than there can be invocations, for each of which a few are enough. */
-#define MAX_SECRETS 65536
-#define MAX_REQUESTS 4096
-
 void azfn__asks_init(struct azfn__asks *asks, struct azfn__broker_client *broker, struct azfn__secret_slab *slab)
 {
     *asks = (struct azfn__asks){.broker = broker, .slab = slab};
-    azfn__ask_table_init(&asks->secrets, MAX_SECRETS);
-    azfn__ask_table_init(&asks->requests, MAX_REQUESTS);
+    azfn__ask_table_init(&asks->secrets, AZFN__ASK_MAX_SECRETS);
+    azfn__ask_table_init(&asks->requests, AZFN__ASK_MAX_REQUESTS);
 }
 
 void azfn__asks_clean_up(struct azfn__asks *asks)

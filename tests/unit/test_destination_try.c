@@ -245,7 +245,7 @@ static void a_small_body_is_sent_again_and_needs_no_credit(void **state)
 
 static void a_large_body_goes_through_a_window(void **state)
 {
-    static char bytes[AZFN__DESTINATION_WINDOW_BYTES];
+    static char bytes[AZFN__ASK_WINDOW_BYTES];
     (void)state;
     struct fixture fixture;
     bool is_last;
@@ -276,7 +276,7 @@ static void a_large_body_goes_through_a_window(void **state)
 
 static void a_body_without_a_length_gets_credit_and_a_limit(void **state)
 {
-    static char bytes[AZFN__DESTINATION_WINDOW_BYTES];
+    static char bytes[AZFN__ASK_WINDOW_BYTES];
     (void)state;
     struct fixture fixture;
     bool is_last;
