@@ -20,10 +20,9 @@ struct azfn__secret {
     struct azfn__secret_slab *slab;
     uint32_t capacity; /* as asked for: what may have been written, and so has to be wiped */
     uint32_t length;
-    uint16_t generation;
     uint8_t class_index;
     bool is_used;
-    char padding[4];
+    char padding[6];
     char bytes[];
 };
 _Static_assert(sizeof(struct azfn__secret) == HEADER_BYTES, "a slot has no holes");
@@ -198,7 +197,6 @@ struct azfn__secret *azfn__secret_new_empty(struct azfn__secret_slab *slab, size
         secret->next = NULL;
         secret->capacity = (uint32_t)capacity;
         secret->length = (uint32_t)capacity;
-        secret->generation++;
         secret->is_used = true;
         slab->used_count++;
     }
@@ -243,22 +241,4 @@ void azfn__secret_release(struct azfn__secret *secret)
 struct azfn_span azfn__secret_reveal(const struct azfn__secret *secret)
 {
     return azfn__span(secret->bytes, secret->length);
-}
-
-uint16_t azfn__secret_generation(const struct azfn__secret *secret)
-{
-    return secret->generation;
-}
-
-bool azfn__secret_slab_has(const struct azfn__secret_slab *slab, const void *address, uint16_t generation)
-{
-    for (int i = 0; i < CLASS_COUNT; i++) {
-        const struct slot_class *class = &slab->classes[i];
-        uintptr_t offset = (uintptr_t)address - (uintptr_t)class->slots;
-        if ((uintptr_t)address >= (uintptr_t)class->slots && offset < class->touched_count * SLOT_BYTES[i]) {
-            const struct azfn__secret *secret = slot_at(slab, i, offset / SLOT_BYTES[i]);
-            return offset % SLOT_BYTES[i] == 0 && secret->is_used && secret->generation == generation;
-        }
-    }
-    return false;
 }

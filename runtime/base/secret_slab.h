@@ -41,9 +41,5 @@ void azfn__secret_set_length(struct azfn__secret *secret, size_t length);
 void azfn__secret_release(struct azfn__secret *secret);
 
 struct azfn_span azfn__secret_reveal(const struct azfn__secret *secret);
-/* Changes with each use of a slot, so that what refers to an earlier one can be told. */
-uint16_t azfn__secret_generation(const struct azfn__secret *secret);
-/* Whether a value of that address and generation is in use. address may be anything. */
-bool azfn__secret_slab_has(const struct azfn__secret_slab *slab, const void *address, uint16_t generation);
 
 #endif

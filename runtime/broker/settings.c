@@ -43,7 +43,7 @@ enum azfn_error azfn__settings_copy(struct azfn__settings *settings, struct azfn
     return AZFN_OK;
 }
 
-bool azfn__settings_is_granted(const struct azfn__config *config, struct azfn_span name)
+static bool is_granted(const struct azfn__config *config, struct azfn_span name)
 {
     for (size_t i = 0; i < config->function_count; i++) {
         for (size_t k = 0; k < config->functions[i].setting_count; k++) {
@@ -60,7 +60,7 @@ void azfn__settings_append_granted(const struct azfn__settings *settings, const 
 {
     for (size_t i = 0; i < settings->count; i++) {
         const struct azfn__setting *setting = &settings->items[i];
-        if (azfn_span_is_present(setting->value) && azfn__settings_is_granted(config, setting->name)) {
+        if (azfn_span_is_present(setting->value) && is_granted(config, setting->name)) {
             azfn__buffer_append_span(out, setting->name);
             azfn__buffer_append_char(out, '=');
             azfn__buffer_append_span(out, setting->value);

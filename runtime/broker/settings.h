@@ -27,7 +27,6 @@ AZFN_MUST_USE enum azfn_error azfn__settings_copy(struct azfn__settings *setting
  * references and URLs use, "NAME=value\n" each. */
 void azfn__settings_append_granted(const struct azfn__settings *settings, const struct azfn__config *config,
                                    struct azfn__buffer *out);
-bool azfn__settings_is_granted(const struct azfn__config *config, struct azfn_span name);
 
 /* Absent when it is not set or not named in azfn.json. */
 struct azfn_span azfn__settings_get(const struct azfn__settings *settings, struct azfn_span name);

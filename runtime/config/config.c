@@ -27,7 +27,6 @@ uint32_t azfn__config_timeout_limit_ms(const struct azfn__config *config)
     return has_room ? config->function_timeout_ms - AZFN__CONFIG_TIMEOUT_MARGIN_MS : AZFN__CONFIG_TIMEOUT_MIN_MS;
 }
 
-
 /* As the host sorts them, which decides whose route is tried first: .NET's ordinal order without case
  * compares capital letters. */
 static int order_names(struct azfn_span a, struct azfn_span b)
@@ -107,7 +106,6 @@ const struct azfn__config_destination *azfn__config_find_destination(const struc
                ? NULL
                : bsearch(&key, config->destinations, config->destination_count, sizeof(key), order_destinations);
 }
-
 
 static enum azfn_error refuse_file(struct azfn__config_fault *fault, struct azfn_span path, const char *what)
 {
@@ -203,7 +201,6 @@ static enum azfn_error read_functions(struct azfn__config_build *build, const st
     }
     return AZFN_OK;
 }
-
 
 static enum azfn_error index_routes(struct azfn__config_build *build)
 {

@@ -45,7 +45,6 @@ struct file_header {
 
 static const char MAGIC[8] = {'a', 'z', 'f', 'n', 'c', 'f', 'g', '1'};
 
-
 static bool take(struct azfn_span *rest, size_t length, struct azfn_span *out_piece)
 {
     if (length > rest->length) {
@@ -95,7 +94,6 @@ static enum azfn_error find_files(struct azfn__config_files *files)
     files->file_count = (size_t)header.file_count;
     return rest.length == 0 ? AZFN_OK : AZFN_ERROR_SYNTAX;
 }
-
 
 struct reading {
     int root;
@@ -331,7 +329,6 @@ enum azfn_error azfn__config_files_read(struct azfn__config_files *files, const 
     }
     return error;
 }
-
 
 static bool write_all(int fd, const char *data, size_t length)
 {

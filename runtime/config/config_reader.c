@@ -10,7 +10,6 @@
 /* /functions/<name>/secrets/<index> is the deepest place that is read. */
 #define MAX_DEPTH 8
 
-
 static size_t line_at(const struct azfn__config_reader *reader, size_t offset)
 {
     size_t line = 1;
@@ -130,7 +129,6 @@ enum azfn_error azfn__config_refuse_memory(struct azfn__config_fault *fault)
     return AZFN_ERROR_NO_MEMORY;
 }
 
-
 /* Where a comment that begins at text[at] ends; at when none begins there. */
 static size_t comment_end(const char *text, size_t length, size_t at)
 {
@@ -217,7 +215,6 @@ void azfn__config_reader_close(struct azfn__config_reader *reader)
     azfn__buffer_clean_up(&reader->copy);
     azfn__buffer_clean_up(&reader->scratch);
 }
-
 
 static enum azfn_error decode(struct azfn__config_reader *reader, struct azfn_span raw, struct azfn_span *out_text)
 {

@@ -174,7 +174,6 @@ const char *azfn__key_vault_reference_parse(struct azfn_span text, struct azfn__
     return parse_fields(inside, out_reference);
 }
 
-
 static bool is_port(struct azfn_span text)
 {
     unsigned value = 0;

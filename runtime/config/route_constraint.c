@@ -50,7 +50,6 @@ static bool parse_long(struct azfn_span text, int64_t *out_value)
     return true;
 }
 
-
 enum arguments { NONE, ONE_LENGTH, ONE_LONG, ONE_OR_TWO_LENGTHS, TWO_LONGS, ANYTHING };
 
 static const struct {
@@ -136,7 +135,6 @@ const char *azfn__route_constraint_parse(struct azfn_span text, struct azfn__rou
     }
     return "an unknown constraint";
 }
-
 
 /* What String.Length says: UTF-16 code units. */
 static int64_t utf16_length(struct azfn_span text)

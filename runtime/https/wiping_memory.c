@@ -81,7 +81,7 @@ char *azfn__https_copy(struct azfn_span span)
     return copy;
 }
 
-char *azfn__https_strdup(const char *text)
+static char *duplicate(const char *text)
 {
     return azfn__https_copy((struct azfn_span){.data = text, .length = strlen(text)});
 }
@@ -122,7 +122,7 @@ static bool install(const char **out_reason)
     unsetenv("SSLKEYLOGFILE");
     *out_reason = "libcurl did not start";
     return curl_global_init_mem(CURL_GLOBAL_ALL, azfn__https_malloc, azfn__https_free, azfn__https_realloc,
-                                azfn__https_strdup, azfn__https_calloc) == CURLE_OK;
+                                duplicate, azfn__https_calloc) == CURLE_OK;
 }
 
 bool azfn__https_memory_install(const char **out_reason)

@@ -9,7 +9,6 @@
 void *azfn__https_malloc(size_t size);
 void *azfn__https_calloc(size_t count, size_t size);
 void *azfn__https_realloc(void *memory, size_t size);
-char *azfn__https_strdup(const char *text);
 void azfn__https_free(void *memory);
 /* NUL-terminated. NULL: no memory. */
 char *azfn__https_copy(struct azfn_span span);
