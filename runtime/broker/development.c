@@ -5,58 +5,22 @@
 #include "config/config_fault.h"
 #include "config/config_reader.h"
 #include "config/config_text.h"
+#include "config/file_text.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
 #define MAX_DESTINATIONS 4096
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-static enum azfn_error refuse_file(const char *path, enum azfn_error error, const char *what,
-                                   struct azfn__config_fault *out_fault)
+static void refuse_file(const char *path, const char *what, struct azfn__config_fault *out_fault)
 {
     char shown[AZFN__CONFIG_SHOWN_PATH_ROOM];
     azfn__config_say(out_fault, "AZFN_DEVELOPMENT: %s: %s",
                      azfn__config_shown(shown, sizeof(shown), azfn_span_of(path)), what);
-    return error;
-}
-
-static enum azfn_error refuse_errno(const char *path, struct azfn__config_fault *out_fault)
-{
-    char what[128];
-    snprintf(what, sizeof(what), "expected a file that can be read: %s", strerror(errno));
-    return refuse_file(path, AZFN_ERROR_SYSTEM, what, out_fault);
-}
-
-static enum azfn_error read_all(int fd, const char *path, struct azfn__buffer *out,
-                                struct azfn__config_fault *out_fault)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0) {
-        return refuse_errno(path, out_fault);
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return refuse_file(path, AZFN_ERROR_SYSTEM, "expected a regular file, found something else", out_fault);
-    }
-    for (;;) {
-        char chunk[16384];
-        ssize_t got = read(fd, chunk, sizeof(chunk));
-        if (got == 0) {
-            return AZFN_OK;
-        }
-        if (got < 0 && errno != EINTR) {
-            return refuse_errno(path, out_fault);
-        }
-        azfn__buffer_append(out, chunk, got > 0 ? (size_t)got : 0);
-        if (out->has_failed) {
-            return refuse_file(path, AZFN_ERROR_SYSTEM, "expected at most 1 MiB, found more", out_fault);
-        }
-    }
 }
 
 /* ".vault.localhost:8443" or "https://127.0.0.1:10001/x", without what stands before and behind the name. */
@@ -196,12 +160,18 @@ enum azfn_error azfn__development_read(struct azfn__development *development, st
     azfn__buffer_init(&text, FILE_MAX_BYTES);
     /* never waits: a FIFO is refused, not read */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        return refuse_errno(path, out_fault);
+    char what[AZFN__FILE_TEXT_FAULT_BYTES];
+    enum azfn_error error = fd < 0 ? azfn__file_text_refuse_errno(what)
+                                   : azfn__file_text_append(fd, FILE_MAX_BYTES, &text, what);
+    if (fd >= 0) {
+        close(fd);
     }
-    enum azfn_error error = read_all(fd, path, &text, out_fault);
-    close(fd);
-    if (error == AZFN_OK) {
+    if (error != AZFN_OK) {
+        refuse_file(path, what, out_fault);
+    } else if (text.has_failed) {
+        error = AZFN_ERROR_NO_MEMORY;
+        refuse_file(path, azfn_error_text(error), out_fault);
+    } else {
         const struct azfn__config_file file = {.path = azfn_span_of(path), .text = azfn__buffer_span(&text)};
         error = azfn__config_reader_open(&reader, arena, out_fault, &file, false, &root);
         if (error == AZFN_OK) {

@@ -25,7 +25,7 @@ struct azfn__development {
 };
 
 /* Reads the file at path; copies into arena. Unknown keys are errors; destinations that azfn.json does not have are not,
- * since the file may serve several apps. Errors: AZFN_ERROR_SYSTEM, AZFN_ERROR_SYNTAX,
+ * since the file may serve several apps. Errors: AZFN_ERROR_SYSTEM, AZFN_ERROR_LIMIT, AZFN_ERROR_SYNTAX,
  * AZFN_ERROR_INVALID_ARGUMENT, AZFN_ERROR_NO_MEMORY, with *out_fault. */
 AZFN_MUST_USE enum azfn_error azfn__development_read(struct azfn__development *development, struct azfn__arena *arena,
                                                      const char *path, struct azfn__config_fault *out_fault);

@@ -145,7 +145,7 @@ static void only_a_file_of_bounded_length_is_read(void **state)
         fputc(' ', file);
     }
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(azfn__development_read(&development, &arena, path, &fault), AZFN_ERROR_SYSTEM);
+    assert_int_equal(azfn__development_read(&development, &arena, path, &fault), AZFN_ERROR_LIMIT);
     assert_non_null(strstr(fault.message, "expected at most 1 MiB, found more"));
 }
 
