@@ -42,7 +42,8 @@ static uint32_t code_point(const unsigned char *p, size_t length)
 /* What ends a line for some reader, speaks to a terminal, or lets it show letters in another order. */
 static bool is_control(uint32_t c)
 {
-    return c < ' ' || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+    return c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
 static size_t write_escape(char form[6], uint32_t c)

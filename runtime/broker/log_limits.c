@@ -5,47 +5,81 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define PRINTED_BUCKET (2 * (size_t)AZFN__EVENT_COUNT)
+static const struct {
+    const char *suppressed;
+    const char *text;
+} line_kinds[AZFN__LOG_LINE_KIND_COUNT] = {
+    [AZFN__LOG_LINES_OF_BROKER] = {"lines", "lines of the broker"},
+    [AZFN__LOG_LINES_INFORMATION] = {"lines:info", "INFO lines of functions"},
+    [AZFN__LOG_LINES_WARNING] = {"lines:warn", "WARN lines of functions"},
+    [AZFN__LOG_LINES_ERROR] = {"lines:error", "ERROR lines of functions"},
+    [AZFN__LOG_LINES_STDOUT] = {"lines:stdout", "lines that the worker printed on stdout"},
+    [AZFN__LOG_LINES_STDERR] = {"lines:stderr", "lines that the worker printed on stderr"},
+};
+
+static enum azfn__log_line_kind line_kind_of(const struct azfn__log_entry *entry)
+{
+    static const enum azfn__log_line_kind by_level[] = {[AZFN_LOG_INFORMATION] = AZFN__LOG_LINES_INFORMATION,
+                                                        [AZFN_LOG_WARNING] = AZFN__LOG_LINES_WARNING,
+                                                        [AZFN_LOG_ERROR] = AZFN__LOG_LINES_ERROR};
+    switch (entry->origin) {
+    case AZFN__ORIGIN_WORKER:
+        return by_level[entry->level];
+    case AZFN__ORIGIN_WORKER_STDOUT:
+        return AZFN__LOG_LINES_STDOUT;
+    case AZFN__ORIGIN_WORKER_STDERR:
+        return AZFN__LOG_LINES_STDERR;
+    case AZFN__ORIGIN_BROKER:
+        break;
+    }
+    return AZFN__LOG_LINES_OF_BROKER;
+}
 
 static size_t bucket_index(const struct azfn__log_entry *entry)
 {
-    switch (entry->origin) {
-    case AZFN__ORIGIN_BROKER:
-        return (size_t)entry->event;
-    case AZFN__ORIGIN_WORKER:
-        return (size_t)AZFN__EVENT_COUNT + (size_t)entry->event;
-    case AZFN__ORIGIN_WORKER_STDOUT:
-    case AZFN__ORIGIN_WORKER_STDERR:
-        break;
+    if (entry->event == AZFN__EVENT_NONE) {
+        return line_kind_of(entry);
     }
-    return PRINTED_BUCKET;
+    return (size_t)AZFN__LOG_LINE_KIND_COUNT + 2 * (size_t)entry->event +
+           (entry->origin == AZFN__ORIGIN_BROKER ? 0 : 1);
 }
 
+static bool is_of_lines(size_t index)
+{
+    return index < (size_t)AZFN__LOG_LINE_KIND_COUNT;
+}
+
+/* Of a bucket that is not of lines. */
 static enum azfn__security_event event_of(size_t index)
 {
-    return (enum azfn__security_event)(index % (size_t)AZFN__EVENT_COUNT);
+    return (enum azfn__security_event)((index - (size_t)AZFN__LOG_LINE_KIND_COUNT) / 2);
+}
+
+static bool is_of_worker(size_t index)
+{
+    return (index - (size_t)AZFN__LOG_LINE_KIND_COUNT) % 2 == 1;
 }
 
 static const char *kind_of(size_t index)
 {
-    if (index == PRINTED_BUCKET) {
-        return "lines that the worker printed";
+    if (is_of_lines(index)) {
+        return line_kinds[index].text;
     }
-    bool is_event = event_of(index) != AZFN__EVENT_NONE;
-    if (index < (size_t)AZFN__EVENT_COUNT) {
-        return is_event ? "events of the broker" : "lines of the broker";
-    }
-    return is_event ? "events of the worker" : "lines of functions";
+    return is_of_worker(index) ? "events of the worker" : "events of the broker";
 }
 
 static uint32_t rate_per_s(size_t index)
 {
-    return event_of(index) == AZFN__EVENT_NONE ? AZFN__LOG_LINE_RATE_PER_S : AZFN__LOG_EVENT_RATE_PER_S;
+    return is_of_lines(index) ? AZFN__LOG_LINE_RATE_PER_S : AZFN__LOG_EVENT_RATE_PER_S;
 }
 
 static uint32_t burst(size_t index)
 {
-    return event_of(index) == AZFN__EVENT_NONE ? AZFN__LOG_LINE_BURST : AZFN__LOG_EVENT_BURST;
+    if (is_of_lines(index)) {
+        return AZFN__LOG_LINE_BURST;
+    }
+    bool is_counted = is_of_worker(index) && azfn__security_event_info(event_of(index))->is_counted;
+    return is_counted ? AZFN__LOG_COUNTED_BURST : AZFN__LOG_EVENT_BURST;
 }
 
 void azfn__log_limits_init(struct azfn__log_limits *limits, uint64_t now_ms)
@@ -75,6 +109,9 @@ static void count(struct azfn__log_limits *limits, size_t index, enum azfn__log_
 
 bool azfn__log_limits_take(struct azfn__log_limits *limits, const struct azfn__log_entry *entry, uint64_t now_ms)
 {
+    if (entry->origin == AZFN__ORIGIN_BROKER && entry->fields.count.is_present) {
+        return true;
+    }
     size_t index = bucket_index(entry);
     struct azfn__log_bucket *bucket = &limits->buckets[index];
     refill(bucket, index, now_ms);
@@ -108,10 +145,10 @@ bool azfn__log_limits_report(const struct azfn__log_limits *limits, size_t *inde
         return false;
     }
     const struct azfn__log_bucket *bucket = &limits->buckets[i];
-    bool is_event = event_of(i) != AZFN__EVENT_NONE;
-    out_report->fields = (struct azfn__event_fields){
-        .suppressed = is_event ? azfn_span_of(azfn__security_event_info(event_of(i))->name) : AZFN__SPAN("lines"),
-        .count = AZFN__NUMBER(dropped_by(bucket))};
+    const char *suppressed =
+        is_of_lines(i) ? line_kinds[i].suppressed : azfn__security_event_info(event_of(i))->name;
+    out_report->fields = (struct azfn__event_fields){.suppressed = azfn_span_of(suppressed),
+                                                     .count = AZFN__NUMBER(dropped_by(bucket))};
     (void)snprintf(out_report->description, sizeof(out_report->description),
                    "%" PRIu64 " log lines were dropped, %s: %" PRIu64 " beyond %" PRIu32 " per second, %" PRIu64
                    " that were not read in time",

@@ -11,6 +11,7 @@
 /* A uv_poll_t would set O_NONBLOCK on a description that others may have too, and can't watch a file. */
 #define RETRY_MS 10
 #define FLUSH_RETRY_MS 1
+#define CUT_MARK "[cut]"
 
 static int64_t now_ms(clockid_t clock)
 {
@@ -177,37 +178,46 @@ static void on_dropped_report(uv_timer_t *timer)
     await_report(sink);
 }
 
-void azfn__log_sink_write(struct azfn__log_sink *sink, struct azfn__log_entry entry)
+bool azfn__log_sink_write(struct azfn__log_sink *sink, struct azfn__log_entry entry)
 {
     entry.sequence = ++sink->sequence;
     entry.app_id = sink->app_id;
     entry.time_ms = now_ms(CLOCK_REALTIME);
-    if (azfn__log_limits_take(&sink->limits, &entry, (uint64_t)now_ms(CLOCK_MONOTONIC)) && !write_line(sink, &entry)) {
+    bool is_within_rate = azfn__log_limits_take(&sink->limits, &entry, (uint64_t)now_ms(CLOCK_MONOTONIC));
+    bool is_written = is_within_rate && write_line(sink, &entry);
+    if (is_within_rate && !is_written) {
         azfn__log_limits_count_unread(&sink->limits, &entry);
     }
     await_report(sink);
+    return is_written;
 }
 
-void azfn__log_sink_vsay(struct azfn__log_sink *sink, enum azfn__security_event event,
+bool azfn__log_sink_vsay(struct azfn__log_sink *sink, enum azfn__security_event event,
                          const struct azfn__event_fields *fields, const char *format, va_list arguments)
 {
     char text[2048];
     int length = vsnprintf(text, sizeof(text), format, arguments);
     size_t used = length < 0 ? 0 : (size_t)length;
-    azfn__log_sink_write(sink, (struct azfn__log_entry){
-                                   .event = event,
-                                   .origin = AZFN__ORIGIN_BROKER,
-                                   .fields = fields ? *fields : (struct azfn__event_fields){.function = azfn__absent()},
-                                   .description = azfn__span(text, used < sizeof(text) ? used : sizeof(text) - 1)});
+    if (used >= sizeof(text)) {
+        used = sizeof(text) - 1;
+        memcpy(text + used - strlen(CUT_MARK), CUT_MARK, strlen(CUT_MARK));
+    }
+    struct azfn__log_entry entry = {
+        .event = event, .origin = AZFN__ORIGIN_BROKER, .description = azfn__span(text, used)};
+    if (fields) {
+        entry.fields = *fields;
+    }
+    return azfn__log_sink_write(sink, entry);
 }
 
-void azfn__log_sink_say(struct azfn__log_sink *sink, enum azfn__security_event event,
+bool azfn__log_sink_say(struct azfn__log_sink *sink, enum azfn__security_event event,
                         const struct azfn__event_fields *fields, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    azfn__log_sink_vsay(sink, event, fields, format, arguments);
+    bool is_written = azfn__log_sink_vsay(sink, event, fields, format, arguments);
     va_end(arguments);
+    return is_written;
 }
 
 enum azfn_error azfn__log_sink_attach(struct azfn__log_sink *sink, uv_loop_t *loop)

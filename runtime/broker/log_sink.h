@@ -34,13 +34,13 @@ AZFN_MUST_USE enum azfn_error azfn__log_sink_attach(struct azfn__log_sink *sink,
 /* Writes what is pending and tells what was dropped, waiting for at most limit_ms. For the end of the process. */
 void azfn__log_sink_flush(struct azfn__log_sink *sink, uint32_t limit_ms);
 
-/* entry's app_id, sequence and time_ms are filled in here. */
-void azfn__log_sink_write(struct azfn__log_sink *sink, struct azfn__log_entry entry);
+/* entry's app_id, sequence and time_ms are filled in here. False: the line was dropped, and is counted. */
+bool azfn__log_sink_write(struct azfn__log_sink *sink, struct azfn__log_entry entry);
 
-/* For the broker's own events. fields may be NULL. */
-void azfn__log_sink_say(struct azfn__log_sink *sink, enum azfn__security_event event,
+/* For the broker's own events. fields may be NULL. Returns as azfn__log_sink_write() does. */
+bool azfn__log_sink_say(struct azfn__log_sink *sink, enum azfn__security_event event,
                         const struct azfn__event_fields *fields, const char *format, ...) AZFN_PRINTF(4, 5);
-void azfn__log_sink_vsay(struct azfn__log_sink *sink, enum azfn__security_event event,
+bool azfn__log_sink_vsay(struct azfn__log_sink *sink, enum azfn__security_event event,
                          const struct azfn__event_fields *fields, const char *format, va_list arguments)
     AZFN_PRINTF(4, 0);
 

@@ -103,7 +103,7 @@ class Log(EventCase):
         handler = self.start()
         self.assertEqual(handler.request(ask("event=input,x " * 300 + "reply", headers=CALLER)).status, 200)
 
-    @event_some("WARN", "broker", "excess_rate_limit_exceeded:log", suppressed="lines",
+    @event_some("WARN", "broker", "excess_rate_limit_exceeded:log", suppressed="lines:stdout",
                 count=lambda found: 0 < found <= 3000)
     def test_more_lines_than_are_written(self):
         handler = self.start()

@@ -108,6 +108,11 @@ def suppressed(lines):
     return counts
 
 
+def of_lines(counts):
+    """Of these, how many were no events."""
+    return sum(count for name, count in counts.items() if name.split(":")[0] == "lines")
+
+
 class Case(probe.TestCase):
     def start(self):
         self.outputs = self.out, self.err = Output(), Output()
@@ -221,7 +226,7 @@ class StoppedReader(Case):
         self.assertLess(max(prober.slowest_s), SLOWEST_S)
         self.assertGreater(requests * lines_per_request, 2000)
         output.go_on()
-        self.err.wait_for(lambda line: line.get("suppressed") == "lines")
+        self.err.wait_for(lambda line: line.get("suppressed", "").startswith("lines:"))
         lines = self.end(handler)
         told = suppressed(lines)
         reports = [line for line in lines if line.get("event") == REPORT]
@@ -231,7 +236,7 @@ class StoppedReader(Case):
         sent = requests * (lines_per_request + 1) + prober.count + 2 + wrong
         written = [line for line in lines if line["origin"] != "broker" and line.get("event") != REPORT]
         lost_in_worker = sum(line["count"] for line in reports if line["origin"] == "worker")
-        self.assertEqual(len(written) + told["lines"] + told["input_validation_fail:route"] + lost_in_worker, sent)
+        self.assertEqual(len(written) + of_lines(told) + told["input_validation_fail:route"] + lost_in_worker, sent)
         refused = [line for line in lines if line.get("event") == "authz_fail:secret"]
         self.assertEqual([line["level"] for line in refused], ["ERROR"])
 
@@ -308,16 +313,18 @@ class Flood(Case):
         reports = [line for line in lines if line.get("event") == REPORT]
         self.assertLessEqual(len(reports), took_s + 2)
 
-    def test_of_printed_lines_hides_no_line_of_a_function(self):
+    def test_of_printed_lines_hides_no_line_of_a_function_or_of_the_other_stream(self):
         handler = self.start()
         connection = self.connect(handler)
         self.send_many(connection, [ask(" ".join(["complain=flood"] * 50) + " reply")] * 100)
-        self.words(handler, "log=from~a~function reply")
+        self.words(handler, "log=from~a~function print=on~stdout reply")
         self.err.wait_for(lambda line: line["description"] == "from a function")
+        self.out.wait_for(lambda line: line["description"] == "on stdout")
         lines = self.end(handler)
-        printed = [line for line in lines if line["origin"].startswith("worker-")]
-        self.assertEqual(len(printed) + suppressed(lines)["lines"], 5000 + 101)
-        self.assertGreater(suppressed(lines)["lines"], 1000)
+        printed = [line for line in lines if line["origin"] == "worker-stderr"]
+        self.assertEqual(len(printed) + suppressed(lines)["lines:stderr"], 5000)
+        self.assertGreater(suppressed(lines)["lines:stderr"], 1000)
+        self.assertEqual(of_lines(suppressed(lines)), suppressed(lines)["lines:stderr"])
 
 
 if __name__ == "__main__":

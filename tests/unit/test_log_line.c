@@ -264,6 +264,9 @@ static void what_ends_a_line_for_some_reader_or_speaks_to_a_terminal_is_escaped(
         {"\xe2\x80\xa8", "\\u2028"}, /* line separator */
         {"\xe2\x80\xa9", "\\u2029"},
         {"\xe2\x80\xae", "\\u202e"}, /* from right to left */
+        {"\xd8\x9c", "\\u061c"},     /* marks of the direction */
+        {"\xe2\x80\x8e", "\\u200e"},
+        {"\xe2\x80\x8f", "\\u200f"},
         {"\xe2\x80\xaf", "\xe2\x80\xaf"},
         {"\xe2\x81\xa6", "\\u2066"},
         {"\xe2\x81\xa9", "\\u2069"},

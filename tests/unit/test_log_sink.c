@@ -258,10 +258,14 @@ static void a_line_of_the_brokers_own_is_cut_at_its_buffer(void **state)
     (void)state;
     struct fixture fixture;
     set_up(&fixture);
-    azfn__log_sink_say(&fixture.sink, AZFN__EVENT_START_CRASH, NULL, "%04000d", 1);
+    assert_true(azfn__log_sink_say(&fixture.sink, AZFN__EVENT_START_CRASH, NULL, "%04000d", 1));
     read_some(&fixture, STDERR);
     assert_int_equal(look_at(&fixture, STDERR).lines, 1);
     assert_in_range(fixture.read[STDERR].length, 2000, 2400);
+    assert_true(has_read(&fixture, STDERR, "0[cut]\"}\n"));
+    assert_true(azfn__log_sink_say(&fixture.sink, AZFN__EVENT_START_CRASH, NULL, "%02047d", 1));
+    read_some(&fixture, STDERR);
+    assert_true(has_read(&fixture, STDERR, "001\"}\n"));
     clean_up(&fixture);
 }
 
@@ -289,8 +293,30 @@ static void a_worker_that_floods_is_limited_and_the_count_is_told(void **state)
     assert_true(has_read(&fixture, STDERR, "\"and a function\"}\n"));
     assert_int_equal(look_at(&fixture, STDERR).reports, 2);
     assert_true(has_read(&fixture, STDERR, "\"suppressed\":\"input_validation_fail:route\""));
-    assert_true(has_read(&fixture, STDERR, "\"suppressed\":\"lines\""));
+    assert_true(has_read(&fixture, STDERR, "\"suppressed\":\"lines:stderr\""));
     require_all_accounted_for(&fixture);
+    clean_up(&fixture);
+}
+
+static void whoever_writes_knows_what_was_dropped(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    for (size_t i = 0; i < AZFN__LOG_EVENT_BURST; i++) {
+        assert_true(azfn__log_sink_say(&fixture.sink, AZFN__EVENT_DESTINATION_FAILED, NULL, "x"));
+        read_some(&fixture, STDERR);
+    }
+    while (azfn__log_sink_say(&fixture.sink, AZFN__EVENT_DESTINATION_FAILED, NULL, "x")) {
+    }
+    assert_int_equal(fixture.sink.limits.dropped, 1);
+    /* a count passes, until there is no room for it */
+    const struct azfn__event_fields fields = {.count = AZFN__NUMBER(7)};
+    assert_true(azfn__log_sink_say(&fixture.sink, AZFN__EVENT_DESTINATION_FAILED, &fields, "x"));
+    while (azfn__log_sink_say(&fixture.sink, AZFN__EVENT_DESTINATION_FAILED, &fields, "%s", long_text())) {
+        assert_int_equal(fixture.sink.limits.dropped, 1);
+    }
+    assert_int_equal(fixture.sink.limits.dropped, 2);
     clean_up(&fixture);
 }
 
@@ -643,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_line_carries_the_apps_name_and_the_time),
         cmocka_unit_test(a_line_of_the_brokers_own_is_cut_at_its_buffer),
         cmocka_unit_test(a_worker_that_floods_is_limited_and_the_count_is_told),
+        cmocka_unit_test(whoever_writes_knows_what_was_dropped),
         cmocka_unit_test(what_was_dropped_before_there_was_a_loop_is_told_too),
         cmocka_unit_test(a_count_is_told_at_most_once_a_second),
         cmocka_unit_test(a_full_pipe_does_not_block_and_only_whole_lines_are_lost),
