@@ -8,8 +8,6 @@
 #include "broker/log_sink.h"
 #include "config/config.h"
 
-#include <uv.h>
-
 struct azfn__policy;
 
 /* config and log must outlive the policy. Errors: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */

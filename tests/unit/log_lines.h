@@ -6,6 +6,8 @@
 #include "broker/log_sink.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,6 +43,28 @@ static size_t count_of(struct log_lines *lines, const char *wanted)
         count++;
     }
     return count;
+}
+
+static inline void forget_log_lines(struct log_lines *lines)
+{
+    (void)count_of(lines, "\n");
+    memset(lines->text, 0, lines->length);
+    lines->length = 0;
+}
+
+/* How often the event has happened, by what was logged: each line stands for its count, or for one. */
+static inline uint64_t occurrences_of(struct log_lines *lines, const char *event)
+{
+    char wanted[96];
+    uint64_t occurrences = 0;
+    (void)snprintf(wanted, sizeof(wanted), "\"event\":\"%s\"", event);
+    (void)count_of(lines, wanted);
+    for (const char *at = lines->text; (at = strstr(at, wanted)); at++) {
+        const char *end = strchr(at, '\n');
+        const char *count = strstr(at, "\"count\":");
+        occurrences += count && count < end ? strtoull(count + strlen("\"count\":"), NULL, 10) : 1;
+    }
+    return occurrences;
 }
 
 static void clean_up_log_lines(struct log_lines *lines)

@@ -212,20 +212,22 @@ static void many_kinds_of_refusals_are_counted_together(void **state)
     static char rules[300][8];
     struct fixture fixture;
     size_t told = 0;
+    uint64_t occurrences = 0;
     set_up(&fixture);
     for (size_t i = 0; i < 300; i++) {
         struct azfn__policy_asker who = asker("order");
         azfn__policy_record_refusal(fixture.policy, &who, &fixture.destinations[1], rules[i]);
         told += count_of(&fixture.log, "\"event\":\"input_validation_fail:destination\"");
         assert_int_equal(count_of(&fixture.log, "\"event\":\"authz_fail:others\""), i == 256 ? 1 : 0);
-        memset(fixture.log.text, 0, fixture.log.length);
-        fixture.log.length = 0;
+        occurrences += occurrences_of(&fixture.log, "authz_fail:others");
+        forget_log_lines(&fixture.log);
     }
-    /* 256 are told, of which the log writes what one event may have */
+    /* 256 are told, of which the log writes what one event may have at once, and later that there were others */
     assert_int_equal(told, AZFN__LOG_EVENT_BURST);
     bring_timer_forward(&fixture.loop);
-    assert_int_equal(count_of(&fixture.log, "\n"), 1);
+    assert_int_equal(occurrences_of(&fixture.log, "input_validation_fail:destination"), 256 - told);
     assert_int_equal(count_of(&fixture.log, "43 more refusals of other kinds"), 1);
+    assert_int_equal(occurrences + occurrences_of(&fixture.log, "authz_fail:others"), 300 - 256);
     clean_up(&fixture);
 }
 
@@ -255,6 +257,100 @@ static void a_read_is_told_once_per_function_secret_and_version(void **state)
     assert_int_equal(timers_of(&fixture.loop).count, 0);
     read_secret(&fixture, "order", 0, "v2");
     assert_int_equal(count_of(&fixture.log, "\n"), 6);
+    clean_up(&fixture);
+}
+
+/* One function that is granted many secrets. */
+static void grant_many(struct fixture *fixture, size_t count)
+{
+    static char names[400][8];
+    static struct azfn__config_secret all[400];
+    static struct azfn_span granted[400];
+    assert_true(count <= 400);
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "s%03zu", i);
+        granted[i] = all[i].name = azfn_span_of(names[i]);
+    }
+    azfn__policy_destroy(fixture->policy);
+    fixture->functions[0].secrets = granted;
+    fixture->functions[0].secret_count = count;
+    fixture->config.secrets = all;
+    fixture->config.secret_count = count;
+    fixture->config.function_count = 1;
+    assert_int_equal(azfn__policy_new(&fixture->loop, &fixture->config, &fixture->log.sink, &fixture->policy), AZFN_OK);
+}
+
+static void read_all_secrets(struct fixture *fixture)
+{
+    struct azfn__policy_asker who = asker("order");
+    for (size_t i = 0; i < fixture->config.secret_count; i++) {
+        azfn__policy_record_read(fixture->policy, &who, &fixture->config.secrets[i], "v1");
+    }
+}
+
+static void however_many_are_used_each_use_is_counted(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    grant_many(&fixture, 250);
+    read_all_secrets(&fixture);
+    read_all_secrets(&fixture);
+    /* the log takes so many lines of one event at once */
+    uint64_t occurrences = occurrences_of(&fixture.log, "sensitive_read:secret");
+    assert_int_equal(occurrences, AZFN__LOG_EVENT_BURST);
+    forget_log_lines(&fixture.log);
+    assert_int_equal(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS);
+    assert_int_equal(count_of(&fixture.log, "\n"), 100);
+    occurrences += occurrences_of(&fixture.log, "sensitive_read:secret");
+    forget_log_lines(&fixture.log);
+    /* one that was told in this round already */
+    struct azfn__policy_asker who = asker("order");
+    azfn__policy_record_read(fixture.policy, &who, &fixture.config.secrets[0], "v1");
+    while (timers_of(&fixture.loop).count > 0 && bring_timer_forward(&fixture.loop) != FIVE_MINUTES_MS) {
+        occurrences += occurrences_of(&fixture.log, "sensitive_read:secret");
+        forget_log_lines(&fixture.log);
+    }
+    occurrences += occurrences_of(&fixture.log, "sensitive_read:secret");
+    assert_int_equal(occurrences, 501);
+    clean_up(&fixture);
+}
+
+/* As if somebody had read it all. */
+static void drop_pending(struct log_lines *log)
+{
+    for (size_t i = 0; i < 2; i++) {
+        log->sink.streams[i].pending.length = 0;
+        log->sink.streams[i].begun_bytes = 0;
+    }
+    do {
+        forget_log_lines(log);
+    } while (count_of(log, "x") > 0);
+}
+
+static void a_count_that_could_not_be_written_stays_and_telling_goes_on_there(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    grant_many(&fixture, 90);
+    read_all_secrets(&fixture);
+    read_all_secrets(&fixture);
+    forget_log_lines(&fixture.log);
+    /* nobody reads, and all that may wait does */
+    static char filler[AZFN__LOG_LINE_MAX_BYTES / 4];
+    memset(filler, 'x', sizeof(filler) - 1);
+    const struct azfn__event_fields counted = {.count = AZFN__NUMBER(1)};
+    while (azfn__log_sink_say(&fixture.log.sink, AZFN__EVENT_SECRET_READ, &counted, "%s", filler)) {
+    }
+    while (azfn__log_sink_say(&fixture.log.sink, AZFN__EVENT_SECRET_READ, &counted, "x")) {
+    }
+    uint64_t dropped = fixture.log.sink.limits.dropped;
+    bring_timer_forward(&fixture.loop);
+    assert_int_equal(fixture.log.sink.limits.dropped, dropped + 1);
+    drop_pending(&fixture.log);
+    assert_int_equal(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS);
+    assert_int_equal(count_of(&fixture.log, "used 1 more times"), 90);
     clean_up(&fixture);
 }
 
@@ -300,6 +396,8 @@ int main(void)
         cmocka_unit_test(hostile_text_is_cut_and_can_not_pass_for_ours),
         cmocka_unit_test(many_kinds_of_refusals_are_counted_together),
         cmocka_unit_test(a_read_is_told_once_per_function_secret_and_version),
+        cmocka_unit_test(however_many_are_used_each_use_is_counted),
+        cmocka_unit_test(a_count_that_could_not_be_written_stays_and_telling_goes_on_there),
         cmocka_unit_test(a_longer_version_is_told_once),
         cmocka_unit_test(what_was_not_told_is_told_at_the_end),
     };
