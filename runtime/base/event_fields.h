@@ -29,7 +29,7 @@
     X(EXPIRES_AT, expires_at, TIME, "when the credential expires") \
     X(REASON, reason, TEXT, "why, in a few words") \
     X(LIMIT, limit, TEXT, "the limit, by its name in azfn.json where it has one there") \
-    X(COUNT, count, NUMBER, "how often it happened since the last line about it") \
+    X(COUNT, count, NUMBER, "so many occurrences are this line; one, where there is no count") \
     X(DURATION_MS, duration_ms, NUMBER, "how long it took or lasted, in milliseconds") \
     X(SIGNAL, signal, TEXT, "the signal, such as SIGSEGV") \
     X(EXIT_CODE, exit_code, NUMBER, "the exit code of the process") \
@@ -86,7 +86,7 @@ struct azfn__event_fields {
 #define AZFN__FIELDS_OF_INVOCATION \
     (AZFN__FIELD_BIT(FUNCTION) | AZFN__FIELD_BIT(INVOCATION_ID) | AZFN__FIELD_BIT(TRACE_ID))
 #define AZFN__FIELDS_OF_DESTINATION \
-    (AZFN__FIELD_BIT(DESTINATION) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT))
+    (AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(DESTINATION) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT))
 #define AZFN__FIELDS_OF_REQUEST \
     (AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SOURCE_IP) | AZFN__FIELD_BIT(REQUEST_METHOD) | \
      AZFN__FIELD_BIT(REQUEST_URI))

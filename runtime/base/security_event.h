@@ -85,6 +85,11 @@
       AZFN__FIELDS_OF_DESTINATION, \
       "A service sends the credential back that it was given; this part of its answer was kept from the function.", \
       "Ask the service's owner why; rotate the credential.") \
+    X(DESTINATION_DISTRUSTED, "malicious_certificate:destination", ERROR, BROKER, COUNTED, \
+      AZFN__FIELDS_OF_DESTINATION, \
+      "The certificate that came in a service's name is not trusted, or not of that host: nothing was sent.", \
+      "Somebody may be between azfn and the service: compare the certificate with what others see. Or it has expired, or " \
+      "the system's authorities are too old.") \
     /* Protections that are off */ \
     X(SANDBOX_OFF, "sys_monitor_disabled:sandbox", WARNING, BROKER, EACH, AZFN__FIELD_BIT(REASON), \
       "azfn.json turns the sandbox off, or this is a program for tests.", \
@@ -182,7 +187,7 @@
       "A function asked for a secret that azfn.json does not grant to it.", \
       "A fault in code or azfn.json right after a deployment; at any other time treat it as an exploited function.") \
     X(DESTINATION_REFUSED, "authz_fail:destination", ERROR, BROKER, COUNTED, \
-      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELDS_OF_DESTINATION, \
+      AZFN__FIELDS_OF_DESTINATION, \
       "A function asked for a destination that azfn.json does not grant to it.", "As for authz_fail:secret.") \
     X(SETTING_REFUSED, "authz_fail:setting", ERROR, WORKER, EACH, \
       AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SETTING), \
@@ -191,16 +196,16 @@
     X(OTHERS_REFUSED, "authz_fail:others", ERROR, BROKER, COUNTED, AZFN__FIELD_BIT(COUNT), \
       "The worker was refused more different things than are told one by one.", "Treat it as an exploited function.") \
     X(DESTINATION_RULE, "input_validation_fail:destination", WARNING, BROKER, COUNTED, \
-      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELDS_OF_DESTINATION, \
+      AZFN__FIELDS_OF_DESTINATION, \
       "A function asked a destination for a path, method, header or size that its rules in azfn.json refuse.", \
       "As for authz_fail:secret.") \
     X(DESTINATION_FAILED, "sensitive_read:destination_failed", WARNING, BROKER, COUNTED, \
       AZFN__FIELDS_OF_DESTINATION, \
       "A request to a service failed.", "See the reason: the service, the network, a name.") \
-    X(DESTINATION_DISTRUSTED, "authn_login_fail:destination", WARNING, BROKER, COUNTED, \
+    X(DESTINATION_UNAUTHORIZED, "authn_login_fail:destination", WARNING, BROKER, COUNTED, \
       AZFN__FIELDS_OF_DESTINATION, \
-      "A service refuses the credential, or its certificate is not trusted.", \
-      "The role of the identity, the partner's key; a certificate that is not trusted may be an attack.") \
+      "A service refuses the credential (401), or what was asked with it (403).", \
+      "The role of the identity, the partner's key.") \
     X(CREDENTIAL_UNUSABLE, "authn_login_fail:credential", WARNING, BROKER, COUNTED, \
       AZFN__FIELDS_OF_DESTINATION, \
       "A request was not sent, since its credential could not be had.", "See the event of the secret or the token.") \

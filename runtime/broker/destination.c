@@ -12,44 +12,102 @@
 #define ARENA_BYTES ((size_t)16 << 20)
 #define TELL_INTERVAL_MS ((uint64_t)5 * 60 * 1000)
 
-static const struct {
-    enum azfn__security_event event;
-    const char *text;
-} troubles[AZFN__DESTINATION_TROUBLES] = {
-    [AZFN__DESTINATION_FAILED] = {AZFN__EVENT_DESTINATION_FAILED, "a request failed"},
-    [AZFN__DESTINATION_DISTRUSTED] = {AZFN__EVENT_DESTINATION_DISTRUSTED, "it can't be used"},
-    [AZFN__DESTINATION_WITHOUT_CREDENTIAL] = {AZFN__EVENT_CREDENTIAL_UNUSABLE, "its credential can't be used"},
-    [AZFN__DESTINATION_UNWATCHED] = {AZFN__EVENT_DESTINATION_UNWATCHED, "its answers are not searched"},
-    [AZFN__DESTINATION_ECHOED] = {AZFN__EVENT_DESTINATION_ECHO, "it sends its credential back"},
-    [AZFN__DESTINATION_CROWDED] = {AZFN__EVENT_DESTINATION_LIMIT, "a request was refused"},
+static const char *text_of(enum azfn__security_event event)
+{
+    switch ((int)event) {
+    case AZFN__EVENT_DESTINATION_DISTRUSTED:
+        return "its certificate is not trusted";
+    case AZFN__EVENT_DESTINATION_UNAUTHORIZED:
+        return "it can't be used";
+    case AZFN__EVENT_CREDENTIAL_UNUSABLE:
+        return "its credential can't be used";
+    case AZFN__EVENT_DESTINATION_UNWATCHED:
+        return "its answers are not searched";
+    case AZFN__EVENT_DESTINATION_ECHO:
+        return "it sends its credential back";
+    case AZFN__EVENT_DESTINATION_LIMIT:
+        return "a request was refused";
+    default:
+        return "a request failed";
+    }
+}
+
+/* Whom a line is about. */
+struct subject {
+    const struct azfn__destinations *destinations;
+    const struct azfn__destination_target *target;
+    const struct azfn__policy_asker *asker; /* NULL: those that were counted */
 };
 
-/* what may be NULL: only the count of others is told. */
-static void say(struct azfn__destinations *destinations, const struct azfn__destination_target *target,
-                enum azfn__destination_trouble trouble, const char *what, uint64_t others)
+static bool say(enum azfn__security_event event, const char *reason, uint64_t count, void *user_data)
 {
-    char count[64] = "";
-    struct azfn__event_fields fields = {.destination = target->config->name, .reason = azfn_span_of(what)};
-    if (others > 0) {
-        (void)snprintf(count, sizeof(count), "%s%" PRIu64 " more times", what ? ", and before " : "", others);
-        fields.count = AZFN__NUMBER(others);
+    const struct subject *subject = user_data;
+    struct azfn_span name = subject->target->config->name;
+    char times[48] = "";
+    struct azfn__event_fields fields = {.destination = name, .reason = azfn_span_of(reason)};
+    if (subject->asker) {
+        fields.function = subject->asker->function;
+        fields.invocation_id = subject->asker->invocation_id;
+        fields.trace_id = subject->asker->trace_id;
     }
-    azfn__log_sink_say(destinations->options.log, troubles[trouble].event, &fields,
-                       "destination \"%.*s\": %s: %s%s", AZFN_SPAN_ARGS(target->config->name), troubles[trouble].text,
-                       what ? what : "", count);
+    if (count > 0) {
+        fields.count = AZFN__NUMBER(count);
+        (void)snprintf(times, sizeof(times), "%" PRIu64 " more times: ", count);
+    }
+    return azfn__log_sink_say(subject->destinations->options.log, event, &fields, "%sdestination \"%.*s\": %s: %s",
+                              times, AZFN_SPAN_ARGS(name), text_of(event), reason);
+}
+
+static void tell_counts(struct azfn__destinations *destinations, uint64_t now_ms)
+{
+    for (size_t i = 0; destinations->targets && i < destinations->options.config->destination_count; i++) {
+        struct azfn__destination_target *target = &destinations->targets[i];
+        struct subject subject = {.destinations = destinations, .target = target};
+        azfn__event_tally_tell(&target->tally, now_ms, say, &subject);
+    }
+}
+
+static void on_tell_timer(uv_timer_t *timer);
+
+/* Costs nothing while it runs. */
+static void await_counts(struct azfn__destinations *destinations)
+{
+    uv_loop_t *loop = destinations->options.loop;
+    uint64_t due_ms = UINT64_MAX;
+    if (!destinations->has_tell_timer) {
+        if (uv_timer_init(loop, &destinations->tell_timer) != 0) {
+            return;
+        }
+        destinations->has_tell_timer = true;
+        destinations->tell_timer.data = destinations;
+        uv_unref((uv_handle_t *)&destinations->tell_timer);
+    }
+    for (size_t i = 0; i < destinations->options.config->destination_count; i++) {
+        uint64_t target_due_ms = azfn__event_tally_due_ms(&destinations->targets[i].tally);
+        due_ms = target_due_ms < due_ms ? target_due_ms : due_ms;
+    }
+    if (due_ms != UINT64_MAX && !uv_is_active((uv_handle_t *)&destinations->tell_timer)) {
+        uint64_t now_ms = uv_now(loop);
+        destinations->tell_at_ms = due_ms;
+        uv_timer_start(&destinations->tell_timer, on_tell_timer, due_ms > now_ms ? due_ms - now_ms : 0, 0);
+    }
+}
+
+static void on_tell_timer(uv_timer_t *timer)
+{
+    struct azfn__destinations *destinations = timer->data;
+    tell_counts(destinations, destinations->tell_at_ms);
+    await_counts(destinations);
 }
 
 void azfn__destination_tell(struct azfn__destinations *destinations, struct azfn__destination_target *target,
-                            enum azfn__destination_trouble trouble, const char *what)
+                            const struct azfn__policy_asker *asker, enum azfn__security_event event,
+                            const char *reason)
 {
-    struct azfn__destination_tally *tally = &target->tallies[trouble];
-    uint64_t now_ms = uv_now(destinations->options.loop);
-    if (tally->is_told && now_ms - tally->told_at_ms < TELL_INTERVAL_MS) {
-        tally->untold++;
-        return;
-    }
-    say(destinations, target, trouble, what, tally->untold);
-    *tally = (struct azfn__destination_tally){.is_told = true, .told_at_ms = now_ms};
+    struct subject subject = {.destinations = destinations, .target = target, .asker = asker};
+    azfn__event_tally_add(&target->tally, event, reason, uv_now(destinations->options.loop), TELL_INTERVAL_MS, say,
+                          &subject);
+    await_counts(destinations);
 }
 
 /* From "https://" to the path. A %NAME% has no slash in it. */
@@ -159,16 +217,22 @@ enum azfn_error azfn__destinations_new(const struct azfn__destinations_options *
 
 void azfn__destinations_tell_counts(struct azfn__destinations *destinations)
 {
+    tell_counts(destinations, UINT64_MAX);
+}
+
+static void free_destinations(struct azfn__destinations *destinations)
+{
     for (size_t i = 0; destinations->targets && i < destinations->options.config->destination_count; i++) {
-        struct azfn__destination_target *target = &destinations->targets[i];
-        for (int trouble = 0; trouble < AZFN__DESTINATION_TROUBLES; trouble++) {
-            struct azfn__destination_tally *tally = &target->tallies[trouble];
-            if (tally->untold > 0) {
-                say(destinations, target, (enum azfn__destination_trouble)trouble, NULL, tally->untold);
-                tally->untold = 0;
-            }
-        }
+        azfn__event_tally_clear(&destinations->targets[i].tally);
     }
+    free(destinations->targets);
+    azfn__arena_clean_up(&destinations->arena);
+    free(destinations);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free_destinations(handle->data);
 }
 
 void azfn__destinations_destroy(struct azfn__destinations *destinations)
@@ -177,7 +241,9 @@ void azfn__destinations_destroy(struct azfn__destinations *destinations)
         return;
     }
     azfn__destinations_tell_counts(destinations);
-    free(destinations->targets);
-    azfn__arena_clean_up(&destinations->arena);
-    free(destinations);
+    if (destinations->has_tell_timer) {
+        uv_close((uv_handle_t *)&destinations->tell_timer, on_closed);
+    } else {
+        free_destinations(destinations);
+    }
 }

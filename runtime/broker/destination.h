@@ -35,7 +35,7 @@ AZFN_MUST_USE enum azfn_error azfn__destinations_new(const struct azfn__destinat
                                                      struct azfn__config_fault *out_fault);
 /* Writes what was counted since the last lines about it. */
 void azfn__destinations_tell_counts(struct azfn__destinations *destinations);
-/* No request may be in flight. NULL is fine. */
+/* No request may be in flight. Its memory goes on a later turn of the loop. NULL is fine. */
 void azfn__destinations_destroy(struct azfn__destinations *destinations);
 
 /* None is called before start returns; none after on_done, which is called exactly once unless the request is

@@ -43,19 +43,19 @@ bool azfn__destination_credential_is(const struct azfn__destination_credential *
     return own.length == value.length && sodium_memcmp(own.data, value.data, value.length) == 0;
 }
 
-enum azfn_error azfn__destination_credential_acquire(struct azfn__destinations *destinations,
-                                                     struct azfn__destination_target *target, struct azfn_span value,
-                                                     struct azfn__destination_credential **out_credential)
+enum azfn_error azfn__destination_credential_acquire(struct azfn__destination_request *request, struct azfn_span value)
 {
-    *out_credential = NULL;
+    struct azfn__destination_target *target = request->target;
+    request->credential = NULL;
     if (target->credential && azfn__destination_credential_is(target->credential, target, value)) {
         target->credential->users++;
-        *out_credential = target->credential;
+        request->credential = target->credential;
         return AZFN_OK;
     }
     if (!is_header_value(value)) {
-        azfn__destination_tell(destinations, target, AZFN__DESTINATION_WITHOUT_CREDENTIAL,
-                               "it is empty, too long, or has line breaks or other characters that no header may have");
+        azfn__destination_request_tell(
+            request, AZFN__EVENT_CREDENTIAL_UNUSABLE,
+            "it is empty, too long, or has line breaks or other characters that no header may have");
         return AZFN_ERROR_FORBIDDEN;
     }
     struct azfn_span scheme = scheme_of(target);
@@ -63,11 +63,10 @@ enum azfn_error azfn__destination_credential_acquire(struct azfn__destinations *
     if (!credential) {
         return AZFN_ERROR_NO_MEMORY;
     }
-    credential->value = azfn__secret_new_empty(destinations->options.slab, scheme.length + value.length);
+    credential->value = azfn__secret_new_empty(request->owner->options.slab, scheme.length + value.length);
     if (!credential->value) {
         free(credential);
-        azfn__destination_tell(destinations, target, AZFN__DESTINATION_WITHOUT_CREDENTIAL,
-                               "no locked memory is left for it");
+        azfn__destination_request_tell(request, AZFN__EVENT_CREDENTIAL_UNUSABLE, "no locked memory is left for it");
         return AZFN_ERROR_LIMIT;
     }
     char *bytes = azfn__secret_bytes(credential->value);
@@ -76,12 +75,12 @@ enum azfn_error azfn__destination_credential_acquire(struct azfn__destinations *
     azfn__secret_set_length(credential->value, scheme.length + value.length);
     credential->needle = needle_of(azfn__secret_reveal(credential->value));
     if (credential->needle.length == 0) {
-        azfn__destination_tell(destinations, target, AZFN__DESTINATION_UNWATCHED,
-                               "its credential has fewer than 8 characters");
+        azfn__destination_request_tell(request, AZFN__EVENT_DESTINATION_UNWATCHED,
+                                       "its credential has fewer than 8 characters");
     }
     credential->users = 1;
     target->credential = credential;
-    *out_credential = credential;
+    request->credential = credential;
     return AZFN_OK;
 }
 

@@ -6,23 +6,7 @@
 #include "base/arena.h"
 #include "broker/destination.h"
 #include "broker/destination_answer.h"
-
-/* What is told at once, and then with a count. */
-enum azfn__destination_trouble {
-    AZFN__DESTINATION_FAILED,
-    AZFN__DESTINATION_DISTRUSTED, /* it does not know us, or we do not know it */
-    AZFN__DESTINATION_WITHOUT_CREDENTIAL,
-    AZFN__DESTINATION_UNWATCHED, /* its credential is too short to be searched for */
-    AZFN__DESTINATION_ECHOED,
-    AZFN__DESTINATION_CROWDED,
-    AZFN__DESTINATION_TROUBLES
-};
-
-struct azfn__destination_tally {
-    bool is_told;
-    uint64_t told_at_ms;
-    uint64_t untold;
-};
+#include "broker/event_tally.h"
 
 /* A header's value, shared by the requests that are sent with it. */
 struct azfn__destination_credential {
@@ -38,7 +22,7 @@ struct azfn__destination_target {
     struct azfn__destination_credential *credential; /* the newest one that has users; NULL: none */
     bool has_rejected;
     uint64_t rejected_at_ms; /* when its token was last found to be refused */
-    struct azfn__destination_tally tallies[AZFN__DESTINATION_TROUBLES];
+    struct azfn__event_tally tally;
 };
 
 struct azfn__destinations {
@@ -46,6 +30,9 @@ struct azfn__destinations {
     struct azfn__arena arena;
     struct azfn__destination_target *targets; /* in the configuration's order */
     size_t in_flight;
+    uv_timer_t tell_timer; /* runs while there may be something to tell or to forget */
+    uint64_t tell_at_ms;
+    bool has_tell_timer; /* from the first trouble on: a check of the configuration needs no loop */
 };
 
 enum azfn__destination_phase {
@@ -100,16 +87,17 @@ struct azfn__destination_request {
 
 /* destination.c */
 
-/* An event, or one more for its count. what: no secret in it. */
+/* An event about a destination, or one more for its count. reason: no secret in it. */
 void azfn__destination_tell(struct azfn__destinations *destinations, struct azfn__destination_target *target,
-                            enum azfn__destination_trouble trouble, const char *what);
+                            const struct azfn__policy_asker *asker, enum azfn__security_event event,
+                            const char *reason);
 
 /* destination_credential.c */
 
-/* Errors: AZFN_ERROR_FORBIDDEN (no value for a header), AZFN_ERROR_LIMIT (no slot is free), AZFN_ERROR_NO_MEMORY. */
-AZFN_MUST_USE enum azfn_error
-azfn__destination_credential_acquire(struct azfn__destinations *destinations, struct azfn__destination_target *target,
-                                     struct azfn_span value, struct azfn__destination_credential **out_credential);
+/* For request, out of value. Errors: AZFN_ERROR_FORBIDDEN (no value for a header), AZFN_ERROR_LIMIT (no slot is free),
+ * AZFN_ERROR_NO_MEMORY. */
+AZFN_MUST_USE enum azfn_error azfn__destination_credential_acquire(struct azfn__destination_request *request,
+                                                                   struct azfn_span value);
 /* NULL is fine. */
 void azfn__destination_credential_release(struct azfn__destination_target *target,
                                           struct azfn__destination_credential *credential);
@@ -119,6 +107,9 @@ bool azfn__destination_credential_is(const struct azfn__destination_credential *
 
 /* destination_request.c */
 
+/* azfn__destination_tell() for a request. */
+void azfn__destination_request_tell(const struct azfn__destination_request *request, enum azfn__security_event event,
+                                    const char *reason);
 /* Everything it holds is given back; nothing is called. Its memory goes on a later turn. */
 void azfn__destination_request_release(struct azfn__destination_request *request);
 /* The same, and on_done. From callbacks only. */

@@ -201,8 +201,8 @@ enum azfn_error azfn__destination_request_start(struct azfn__destinations *desti
     struct azfn__destination_request *request;
     *out_request = NULL;
     if (destinations->in_flight >= destinations->options.config->limits.destination_requests) {
-        azfn__destination_tell(destinations, find_target(destinations, options->destination),
-                               AZFN__DESTINATION_CROWDED, "as many are in flight as azfn.json's limits allow");
+        azfn__destination_tell(destinations, find_target(destinations, options->destination), &options->asker,
+                               AZFN__EVENT_DESTINATION_LIMIT, "as many are in flight as azfn.json's limits allow");
         return AZFN_ERROR_LIMIT;
     }
     enum azfn_error error = make_request(destinations, options, &request);
@@ -218,6 +218,12 @@ enum azfn_error azfn__destination_request_start(struct azfn__destinations *desti
     azfn__policy_record_use(destinations->options.policy, &request->asker, options->destination);
     *out_request = request;
     return AZFN_OK;
+}
+
+void azfn__destination_request_tell(const struct azfn__destination_request *request, enum azfn__security_event event,
+                                    const char *reason)
+{
+    azfn__destination_tell(request->owner, request->target, &request->asker, event, reason);
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -22,11 +22,6 @@ void azfn__destination_await_deadline(struct azfn__destination_request *request)
     uv_timer_start(&request->timer, azfn__destination_on_timer, left_ms(request), 0);
 }
 
-static void tell(struct azfn__destination_request *request, enum azfn__destination_trouble trouble, const char *what)
-{
-    azfn__destination_tell(request->owner, request->target, trouble, what);
-}
-
 static void give_credential_back(struct azfn__destination_request *request)
 {
     request->filter = (struct azfn__destination_filter){.held_bytes = 0};
@@ -122,7 +117,7 @@ static void hand_head_on(struct azfn__destination_request *request, uint16_t sta
     }
     size_t kept_count = azfn__destination_headers_filter(headers, count, request->filter.needle, kept, &has_needle);
     if (has_needle) {
-        tell(request, AZFN__DESTINATION_ECHOED, "a header of the answer was left out");
+        azfn__destination_request_tell(request, AZFN__EVENT_DESTINATION_ECHO, "a header of the answer was left out");
     }
     request->has_head = true;
     request->callbacks.on_head(status, kept, kept_count, request->user_data);
@@ -132,13 +127,13 @@ static void hand_head_on(struct azfn__destination_request *request, uint16_t sta
 static void on_head(uint16_t status, const struct azfn__https_header *headers, size_t count, void *user_data)
 {
     struct azfn__destination_request *request = user_data;
-    if (status == 401) {
-        if (try_with_new_token(request)) {
-            return;
-        }
-        if (request->credential) {
-            tell(request, AZFN__DESTINATION_DISTRUSTED, "it refuses its credential with status 401");
-        }
+    if (status == 401 && try_with_new_token(request)) {
+        return;
+    }
+    if (request->credential && (status == 401 || status == 403)) {
+        azfn__destination_request_tell(request, AZFN__EVENT_DESTINATION_UNAUTHORIZED,
+                                       status == 401 ? "it refuses its credential with status 401"
+                                                     : "it refuses what was asked with status 403");
     }
     if (is_worth_another_try(status) && is_idempotent(request->method) &&
         try_later(request, azfn__destination_retry_after_ms(headers, count, (int64_t)time(NULL)))) {
@@ -166,7 +161,7 @@ static bool on_body(struct azfn_span bytes, void *user_data)
     }
     enum azfn__destination_passage passage = azfn__destination_filter_pass(&request->filter, bytes, take, request);
     if (passage == AZFN__DESTINATION_FOUND) {
-        tell(request, AZFN__DESTINATION_ECHOED, "the answer was cut off");
+        azfn__destination_request_tell(request, AZFN__EVENT_DESTINATION_ECHO, "the answer was cut off");
         azfn__destination_request_finish(request, AZFN_ERROR_FORBIDDEN);
     }
     return passage != AZFN__DESTINATION_PAUSED;
@@ -221,7 +216,9 @@ static void on_done(enum azfn_error error, const char *reason, bool was_sent, vo
         try_later(request, UINT64_MAX)) {
         return;
     }
-    tell(request, error == AZFN_ERROR_FORBIDDEN ? AZFN__DESTINATION_DISTRUSTED : AZFN__DESTINATION_FAILED, reason);
+    bool is_distrusted = error == AZFN_ERROR_FORBIDDEN;
+    azfn__destination_request_tell(
+        request, is_distrusted ? AZFN__EVENT_DESTINATION_DISTRUSTED : AZFN__EVENT_DESTINATION_FAILED, reason);
     azfn__destination_request_finish(request, error == AZFN_OK ? AZFN_ERROR_SYNTAX : error);
 }
 
@@ -260,14 +257,14 @@ static enum azfn_error launch(struct azfn__destination_request *request)
         return AZFN_OK;
     }
     request->https = NULL;
-    tell(request, AZFN__DESTINATION_FAILED, azfn_error_text(error));
+    azfn__destination_request_tell(request, AZFN__EVENT_DESTINATION_FAILED, azfn_error_text(error));
     return error == AZFN_ERROR_NO_MEMORY ? error : AZFN_ERROR_UNAVAILABLE;
 }
 
 static enum azfn_error launch_with(struct azfn__destination_request *request, const struct azfn__credential *credential)
 {
-    enum azfn_error error = azfn__destination_credential_acquire(
-        request->owner, request->target, azfn__secret_reveal(credential->value), &request->credential);
+    enum azfn_error error =
+        azfn__destination_credential_acquire(request, azfn__secret_reveal(credential->value));
     return error == AZFN_OK ? launch(request) : error;
 }
 
@@ -282,7 +279,7 @@ static void on_credential(enum azfn_error error, const struct azfn__credential *
         char what[128];
         bool is_for_good = error == AZFN_ERROR_NOT_FOUND || error == AZFN_ERROR_FORBIDDEN;
         (void)snprintf(what, sizeof(what), "it can't be had: %s", azfn_error_text(error));
-        tell(request, AZFN__DESTINATION_WITHOUT_CREDENTIAL, what);
+        azfn__destination_request_tell(request, AZFN__EVENT_CREDENTIAL_UNUSABLE, what);
         error = is_for_good ? AZFN_ERROR_FORBIDDEN : error;
     }
     if (error != AZFN_OK) {
@@ -330,7 +327,7 @@ void azfn__destination_on_timer(uv_timer_t *timer)
         azfn__destination_request_finish(request, request->end_error);
         break;
     case AZFN__DESTINATION_WAITS_FOR_CREDENTIAL:
-        tell(request, AZFN__DESTINATION_WITHOUT_CREDENTIAL, "it did not come in time");
+        azfn__destination_request_tell(request, AZFN__EVENT_CREDENTIAL_UNUSABLE, "it did not come in time");
         azfn__destination_request_finish(request, AZFN_ERROR_TIMEOUT);
         break;
     case AZFN__DESTINATION_IN_FLIGHT:

@@ -10,6 +10,8 @@ from event_case import OF_ASK, TRACE_PARENT, ServicesCase, also, event, event_at
 VERSION = re.compile("[0-9a-f]{32}")
 NOT_GRANTED = "azfn.json does not grant it"
 API_KEY = "canary-api-key"
+OF_401 = "it refuses its credential with status 401"
+OF_403 = "it refuses what was asked with status 403"
 
 
 def reference(name):
@@ -19,6 +21,14 @@ def reference(name):
 def destination(name, secret="api-key", **more):
     return {"url": f"https://{name}.example/v1/", "methods": ["GET", "POST"],
             "authenticate": {"header": "x-api-key", "secret": secret} if secret else "none", **more}
+
+
+def first_and_count(level, name, **fields):
+    """What happens twice: a line that names who asked, and at the end one that stands for the second time."""
+    def declare(test):
+        return event(level, "broker", name, **OF_ASK, **fields)(
+            event_at_end(level, "broker", name, **fields, count=1)(test))
+    return declare
 
 
 class PolicyCase(ServicesCase):
@@ -79,43 +89,48 @@ class Grants(PolicyCase):
 
 class Services(PolicyCase):
     DESTINATIONS = {name: destination(name, secret) for name, secret in (
-        ("broken", "api-key"), ("distrusting", "api-key"), ("echoing", "api-key"), ("watchless", "short"),
-        ("keyless", "refused"))}
+        ("broken", "api-key"), ("distrusting", "api-key"), ("closed", "api-key"), ("echoing", "api-key"),
+        ("feigned", "api-key"), ("watchless", "short"), ("keyless", "refused"))}
     POLICY = {"secrets": {name: reference(name) for name in ("api-key", "short", "refused")},
               "destinations": DESTINATIONS, "functions": {"Ask": {"destinations": list(DESTINATIONS)}}}
 
     @also("authn_token_created:managed_identity", "sensitive_read:key_vault", "sensitive_read:key_vault",
           "sensitive_read:key_vault_refused")
     @many("sensitive_read:destination")
-    @event("WARN", "broker", "sensitive_read:destination_failed", destination="broken", reason=str)
-    @event_at_end("WARN", "broker", "sensitive_read:destination_failed", destination="broken", count=1)
-    @event("WARN", "broker", "authn_login_fail:destination", destination="distrusting",
-           reason="it refuses its credential with status 401")
-    @event_at_end("WARN", "broker", "authn_login_fail:destination", destination="distrusting", count=1)
-    @event("WARN", "broker", "authn_login_fail:credential", destination="keyless",
-           reason=re.compile("it can't be had: .*"))
-    @event_at_end("WARN", "broker", "authn_login_fail:credential", destination="keyless", count=1)
-    @event("ERROR", "broker", "malicious_echo:destination", destination="echoing",
+    @first_and_count("WARN", "sensitive_read:destination_failed", destination="broken", reason=str)
+    @event("WARN", "broker", "authn_login_fail:destination", **OF_ASK, destination="distrusting", reason=OF_401)
+    @event("WARN", "broker", "authn_login_fail:destination", **OF_ASK, destination="closed", reason=OF_403)
+    @event_at_end("WARN", "broker", "authn_login_fail:destination", destination="closed", reason=OF_403, count=1)
+    @event_at_end("WARN", "broker", "authn_login_fail:destination", destination="distrusting", reason=OF_401, count=1)
+    @first_and_count("WARN", "authn_login_fail:credential", destination="keyless",
+                     reason=re.compile("it can't be had: .*"))
+    @first_and_count("ERROR", "malicious_certificate:destination", destination="feigned", reason=str)
+    @event("ERROR", "broker", "malicious_echo:destination", **OF_ASK, destination="echoing",
            reason="a header of the answer was left out")
-    @event_at_end("ERROR", "broker", "malicious_echo:destination", destination="echoing", count=3)
-    @event("WARN", "broker", "sys_monitor_disabled:destination", destination="watchless",
-           reason="its credential has fewer than 8 characters")
-    @event_at_end("WARN", "broker", "sys_monitor_disabled:destination", destination="watchless", count=1)
+    @event("ERROR", "broker", "malicious_echo:destination", **OF_ASK, destination="echoing",
+           reason="the answer was cut off")
+    @event_at_end("ERROR", "broker", "malicious_echo:destination", destination="echoing", count=1,
+                  reason="the answer was cut off")
+    @event_at_end("ERROR", "broker", "malicious_echo:destination", destination="echoing", count=1,
+                  reason="a header of the answer was left out")
+    @first_and_count("WARN", "sys_monitor_disabled:destination", destination="watchless",
+                     reason="its credential has fewer than 8 characters")
     def test_troubles_of_services(self):
         handler = self.start_services(self.POLICY, secrets={"api-key": API_KEY, "short": "1234567"})
         partners = self.services.partners
         partners["broken"].fail("broken")
         partners["distrusting"].fail("401")
+        partners["closed"].fail("403")
+        partners["feigned"].fail("certificate=wrong-host")
         partners["echoing"].answer_with = lambda request: HttpAnswer(
             200, "OK", [("X-Echo", API_KEY)], b"your key is " + API_KEY.encode())
         self.services.vault.fail("403=ForbiddenByRbac@refused")
-        expected = {"broken": "UNAVAILABLE", "distrusting": "OK", "echoing": "FORBIDDEN", "watchless": "OK",
+        expected = {"broken": "UNAVAILABLE", "distrusting": "OK", "closed": "OK", "feigned": "FORBIDDEN", "echoing": "FORBIDDEN", "watchless": "OK",
                     "keyless": "FORBIDDEN"}
         self.assertEqual({name: self.ask(handler, f"request={name},POST,x", times=2) for name in expected}, expected)
 
-    @event("WARN", "broker", "excess_rate_limit_exceeded:destination", destination="open",
-           reason="as many are in flight as azfn.json's limits allow")
-    @event_at_end("WARN", "broker", "excess_rate_limit_exceeded:destination", destination="open", count=1)
+    @first_and_count("WARN", "excess_rate_limit_exceeded:destination", destination="open",
+                     reason="as many are in flight as azfn.json's limits allow")
     @also("sensitive_read:destination")
     def test_more_requests_than_the_limit(self):
         handler = self.start_services({"destinations": {"open": destination("open", secret=None)},

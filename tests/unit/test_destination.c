@@ -197,7 +197,7 @@ static void a_credential_that_does_not_come_ends_the_request(void **state)
     const struct azfn__destination_request_options options = request_to(&fixture, PARTNER, "GET", "");
     assert_int_equal(try_start(&fixture, &options), AZFN_ERROR_LIMIT);
     assert_int_equal(fixture.https.started, 0);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"authn_login_fail:credential\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"authn_login_fail:credential\""), 5); /* for each reason */
     clean_up(&fixture);
 }
 
@@ -315,7 +315,51 @@ static void failures_are_told_once_and_then_counted(void **state)
     uv_run(&fixture.loop, UV_RUN_DEFAULT);
     azfn__destinations_destroy(fixture.all);
     fixture.all = NULL;
-    assert_int_equal(count_of(&fixture.log, "a request failed: 3 more times"), 1);
+    assert_int_equal(count_of(&fixture.log, "3 more times: destination \\\"a-queue\\\": a request failed"), 1);
+    assert_int_equal(occurrences_of(&fixture.log, "sensitive_read:destination_failed"), 4);
+    clean_up(&fixture);
+}
+
+static void counts_are_told_although_nothing_more_happens(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    for (int i = 0; i < 1000; i++) {
+        start(&fixture, QUEUE, "POST", "x");
+        answer_end(&fixture, AZFN_ERROR_UNAVAILABLE, true);
+        fixture.done = 0;
+    }
+    uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    assert_int_equal(occurrences_of(&fixture.log, "sensitive_read:destination_failed"), 1);
+    /* two timers: the policy's, of the uses, is there first */
+    assert_int_equal(timers_of(&fixture.loop).count, 2);
+    bring_timer_forward(&fixture.loop);
+    assert_in_range(bring_timer_forward(&fixture.loop), 290000, 300000);
+    assert_int_equal(occurrences_of(&fixture.log, "sensitive_read:destination_failed"), 1000);
+    clean_up(&fixture);
+}
+
+/* Who provokes one of them can't keep another from being seen. */
+static void no_trouble_hides_another(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    for (int i = 0; i < 2; i++) {
+        start(&fixture, PARTNER, "GET", "x");
+        answer(&fixture, i == 0 ? 401 : 403);
+        fixture.status = 0;
+        fixture.done = 0;
+        start(&fixture, PARTNER, "GET", "x");
+        answer_end(&fixture, AZFN_ERROR_FORBIDDEN, false);
+        fixture.status = 0;
+        fixture.done = 0;
+    }
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"authn_login_fail:destination\",\"function\":\"order\""), 2);
+    assert_int_equal(count_of(&fixture.log, "\"reason\":\"it refuses its credential with status 401\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"reason\":\"it refuses what was asked with status 403\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"malicious_certificate:destination\""), 1);
     clean_up(&fixture);
 }
 
@@ -398,6 +442,8 @@ int main(void)
         cmocka_unit_test(a_client_that_can_not_start_is_an_error_at_once),
         cmocka_unit_test(requests_share_a_credential_and_the_last_one_wipes_it),
         cmocka_unit_test(failures_are_told_once_and_then_counted),
+        cmocka_unit_test(counts_are_told_although_nothing_more_happens),
+        cmocka_unit_test(no_trouble_hides_another),
         cmocka_unit_test(a_setting_can_not_lead_elsewhere),
         cmocka_unit_test(development_has_servers_and_authorities_of_its_own),
     };

@@ -84,7 +84,8 @@ static void a_certificate_that_is_not_trusted_is_not_tried_again(void **state)
     start(&fixture, QUEUE, "GET", "x");
     answer_end(&fixture, AZFN_ERROR_FORBIDDEN, false);
     assert_int_equal(fixture.error, AZFN_ERROR_FORBIDDEN);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"authn_login_fail:destination\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"malicious_certificate:destination\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"function\":\"order\",\"invocation_id\":\"" GUID "\""), 2);
     clean_up(&fixture);
 }
 
