@@ -12,8 +12,6 @@
 #define TEXT_MAX_BYTES ((size_t)256)
 #define LIST_MAX_BYTES ((size_t)1 << 10)
 
-static const char cut_mark[] = "[cut]";
-
 static const char *const level_names[] = {"INFO", "WARN", "ERROR"};
 static const char *const origin_names[] = {"broker", "worker", "worker-stdout", "worker-stderr"};
 
@@ -94,15 +92,30 @@ static void append_text(struct azfn__buffer *line, struct azfn_span text, size_t
         i += write_character(form, text, i, hides_warn, &length);
         if (line->length + length > start + max_bytes) {
             line->length = cut;
-            azfn__buffer_append_text(line, cut_mark);
+            azfn__buffer_append_text(line, AZFN__LOG_CUT_MARK);
             break;
         }
         azfn__buffer_append(line, form, length);
-        if (line->length + sizeof(cut_mark) - 1 <= start + max_bytes) {
+        if (line->length + sizeof(AZFN__LOG_CUT_MARK) - 1 <= start + max_bytes) {
             cut = line->length;
         }
     }
     azfn__buffer_append_char(line, '"');
+}
+
+void azfn__log_text_append(struct azfn__buffer *out, struct azfn_span text)
+{
+    azfn__buffer_append_char(out, '"');
+    for (size_t i = 0; i < text.length;) {
+        char form[6];
+        size_t length;
+        i += write_character(form, text, i, false, &length);
+        if (form[0] == '\\' && form[1] != '"' && form[1] != '\\') {
+            azfn__buffer_append_char(out, '\\'); /* who reads the JSON still has the escape */
+        }
+        azfn__buffer_append(out, form, length);
+    }
+    azfn__buffer_append_char(out, '"');
 }
 
 static void append_name(struct azfn__buffer *line, const char *name)

@@ -10,6 +10,8 @@
 #include <azfn.h>
 
 #define AZFN__LOG_LINE_MAX_BYTES ((size_t)8 << 10)
+/* Behind a text that is not whole. */
+#define AZFN__LOG_CUT_MARK "[cut]"
 
 enum azfn__log_origin {
     AZFN__ORIGIN_BROKER,
@@ -37,5 +39,9 @@ enum azfn_log_level azfn__log_entry_level(const struct azfn__log_entry *entry);
  * JSON readers undo. Where out has room for the longest line, no memory is asked for, and a handler of signals may
  * write one; where it can't have it, out has failed. */
 void azfn__log_line_append(struct azfn__buffer *out, const struct azfn__log_entry *entry);
+
+/* For a log that writes what a JSON string stands for as it is: appends one that stands for the text on one line, with
+ * "\n", "\u001b" and the like in the place of what would end it, speak to a terminal or reorder its letters. */
+void azfn__log_text_append(struct azfn__buffer *out, struct azfn_span text);
 
 #endif

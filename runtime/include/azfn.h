@@ -391,7 +391,11 @@ enum azfn_error azfn_request_end(struct azfn_invocation *invocation, struct azfn
 
 enum azfn_log_level { AZFN_LOG_INFORMATION, AZFN_LOG_WARNING, AZFN_LOG_ERROR };
 
-/* A line in the function's log, tied to the invocation. Escaped and cut at 4 KiB. */
+/* A line in the function's log, tied to the invocation. Escaped and cut at 4 KiB. A Warning and an Error are written at
+ * once, at their level, with the function, the invocation's id and its trace. So is Information, but for an invocation
+ * that came in the host's envelope: its answer takes that along (as Logs, for which the host knows no other level), the
+ * first 1,000 lines and 256 KiB of it, and says how many there were beyond. What no answer takes along, since it failed
+ * or nobody waits for it, is written as the others are; only a crash loses it. */
 void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, const char *format, ...)
     AZFN_PRINTF(3, 4);
 

@@ -63,10 +63,9 @@ void azfn__blocking_job_keep(struct azfn__blocking_job *job, const struct azfn__
         const struct azfn__event_fields fields = {.limit = AZFN__SPAN("memory")};
         azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_MEMORY_LIMIT, &fields,
                               AZFN__SPAN("the answer was lost: no memory for it"));
+        azfn__invocation_flush_logs(invocation);
         job->response = (struct azfn__http_response){.status = 500, .body = azfn__span("", 0)};
     }
-    bool carries_logs = invocation->mode == AZFN__MODE_ENVELOPE && job->response.status == 200;
-    job->sent_log_bytes = carries_logs ? invocation->logs.length : 0;
 }
 
 void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__log_frame *log)

@@ -29,7 +29,6 @@ struct azfn__blocking_job {
     /* The thread's until it has returned. */
     bool has_answered;
     struct azfn__http_response response; /* its spans live in the invocation */
-    size_t sent_log_bytes;               /* of the invocation's logs: those that the response carries */
     struct azfn__buffer told; /* frames for the broker */
     uint64_t dropped_logs;    /* that told had no room for */
     struct azfn_span refused_settings[AZFN__JOB_REFUSED_SETTINGS]; /* for the log; later ones are not told */

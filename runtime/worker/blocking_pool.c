@@ -137,7 +137,7 @@ static struct azfn__invocation *detach(struct azfn__blocking_job *job)
     return invocation;
 }
 
-static void flush_logs(struct azfn__blocking_job *job, struct azfn__invocation *invocation)
+static void pass_told(struct azfn__blocking_job *job, struct azfn__invocation *invocation)
 {
     if (job->dropped_logs > 0) {
         char text[96];
@@ -152,7 +152,6 @@ static void flush_logs(struct azfn__blocking_job *job, struct azfn__invocation *
         azfn__invocation_report_setting(invocation, job->refused_settings[i]);
     }
     azfn__broker_client_pass(invocation->dispatcher->broker, azfn__buffer_span(&job->told));
-    azfn__invocation_flush_logs(invocation);
 }
 
 static bool has_worn_out(const struct azfn__blocking_pool *pool)
@@ -167,7 +166,8 @@ static void settle_late(struct azfn__blocking_job *job)
     struct azfn__invocation *invocation = detach(job);
     pool->lost--;
     pool->is_worn_out = pool->is_worn_out && has_worn_out(pool);
-    flush_logs(job, invocation);
+    pass_told(job, invocation);
+    azfn__invocation_flush_logs(invocation);
     log_about(invocation, AZFN_LOG_WARNING,
               job->has_answered
                   ? AZFN__SPAN("the function answered after its timeoutMs: its answer is lost, its thread is back")
@@ -189,12 +189,11 @@ static void settle(struct azfn__blocking_job *job)
     }
     struct azfn__invocation *invocation = detach(job);
     azfn__dispatcher_finish(invocation);
+    pass_told(job, invocation);
     if (job->has_answered) {
-        azfn__buffer_consume(&invocation->logs, invocation->responder ? job->sent_log_bytes : 0);
-        flush_logs(job, invocation);
         azfn__invocation_send(invocation, &job->response);
     } else {
-        flush_logs(job, invocation);
+        azfn__invocation_flush_logs(invocation);
         log_about(invocation, AZFN_LOG_ERROR,
                   AZFN__SPAN("a blocking function returned without an answer, so the invocation has failed"));
         azfn__invocation_answer_status(invocation, 500);

@@ -119,6 +119,7 @@ void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn__
         invocation->is_released = true;
         return;
     }
+    azfn__invocation_flush_logs(invocation); /* what the answer has not taken along */
     struct azfn__invocation **list = &dispatcher->free;
     if (dispatcher->free_count == MAX_FREE) {
         azfn__invocation_shed(invocation);

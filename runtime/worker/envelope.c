@@ -1,6 +1,12 @@
 #include "worker/envelope.h"
 
+#include "base/log_line.h"
+#include "base/span.h"
+#include "channel/payload.h"
+
+#include <inttypes.h>
 #include <sodium.h>
+#include <stdio.h>
 
 /* Data.<binding>.<member> */
 #define HTTP_MEMBER_DEPTH 3
@@ -320,6 +326,26 @@ static const struct azfn__envelope_output *skip_binding(const struct azfn__envel
     return other;
 }
 
+/* The host writes them into its log as they are. */
+static void append_logs(struct azfn__buffer *out, const struct azfn__envelope_answer *answer)
+{
+    struct azfn_span rest = answer->logs;
+    struct azfn_span text;
+    char dropped[96];
+    const char *separator = "";
+    while (azfn__payload_take_text(&rest, &text)) {
+        azfn__buffer_append_text(out, separator);
+        azfn__log_text_append(out, text);
+        separator = ",";
+    }
+    if (answer->dropped_logs > 0) {
+        snprintf(dropped, sizeof(dropped), "%" PRIu64 " more lines were dropped: the function wrote too much",
+                 answer->dropped_logs);
+        azfn__buffer_append_text(out, separator);
+        azfn__log_text_append(out, azfn_span_of(dropped));
+    }
+}
+
 void azfn__envelope_write(const struct azfn__envelope_answer *answer, struct azfn__buffer *out)
 {
     const struct azfn__config_binding *http_binding = answer->function->http_output;
@@ -346,7 +372,7 @@ void azfn__envelope_write(const struct azfn__envelope_answer *answer, struct azf
         }
     }
     azfn__buffer_append_text(out, has_outputs ? "},\"Logs\":[" : "\"Logs\":[");
-    azfn__buffer_append_span(out, answer->logs);
+    append_logs(out, answer);
     azfn__buffer_append_char(out, ']');
     if (returned) {
         azfn__buffer_append_text(out, ",\"ReturnValue\":");

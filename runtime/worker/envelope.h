@@ -72,7 +72,8 @@ struct azfn__envelope_answer {
     const struct azfn__config_function *function;
     const struct azfn__envelope_output *outputs;
     const struct azfn__envelope_http *http;      /* NULL where there is none */
-    struct azfn_span logs;                       /* "text","text": may be empty */
+    struct azfn_span logs;                       /* texts, each behind its length (channel/payload.h); may be empty */
+    uint64_t dropped_logs;                       /* which logs had no room for: a last one tells */
 };
 
 /* The first value of a binding, NULL where it has none. Takes a step for each binding, not for each value, and so does

@@ -19,6 +19,7 @@ static void finish(struct azfn__http_connection *connection)
     connection->invocation = NULL;
     connection->is_body_open = false;
     connection->is_answer_whole = false;
+    azfn__invocation_forget_logs(invocation);
     azfn__dispatcher_release(connection->server->dispatcher, invocation);
     azfn__http_server_note_activity(connection->server);
     if (connection->is_last && has_unread) {

@@ -12,7 +12,7 @@
 #define ARENA_MAX_BYTES ((size_t)256 << 20)
 #define HEADER_LINES_MAX_BYTES ((size_t)32 << 10)
 #define HEAD_MAX_BYTES ((size_t)64 << 10)
-#define LOGS_MAX_BYTES ((size_t)1 << 20)
+#define LOGS_MAX_BYTES ((size_t)256 << 10)
 /* Buffers up to this size stay for the next event. */
 #define KEPT_BYTES ((size_t)16 << 10)
 #define GENERATION_SHIFT 48

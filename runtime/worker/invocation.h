@@ -123,7 +123,9 @@ struct azfn__invocation {
     struct azfn__buffer header_lines; /* the answer's: lines when forwarded, JSON members in an envelope */
     struct azfn__answer_header *header_names; /* in an envelope, where no name may come twice */
     struct azfn__envelope_output *outputs;
-    struct azfn__buffer logs; /* "text","text" in an envelope */
+    struct azfn__buffer logs; /* texts for the envelope, each behind its length (channel/payload.h) */
+    size_t log_count;         /* in logs */
+    uint64_t dropped_logs;    /* which logs had no room for */
     struct azfn__buffer head; /* the response's */
     struct azfn__buffer out;  /* what is sent behind it, where it has to be kept */
 
@@ -185,8 +187,12 @@ void azfn__invocation_answer_timeout(struct azfn__invocation *invocation);
 void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response);
 /* The log is told, once, that the function asked for a setting that it is not granted. On the loop. */
 void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct azfn_span name);
-/* Sends the collected logs as lines of their own, where no answer can carry them. */
+/* Sends the collected logs as lines of their own, where no answer carries them. */
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation);
+/* The log is told how many were not collected, once. */
+void azfn__invocation_tell_dropped_logs(struct azfn__invocation *invocation);
+/* They are out, with the answer. */
+void azfn__invocation_forget_logs(struct azfn__invocation *invocation);
 /* The log is told, once, that the function took text, which is input, for JSON. */
 void azfn__invocation_tell_no_json(struct azfn__invocation *invocation, struct azfn_span text);
 /* Whether text lies in what came: in an HTTP body, or in an input or metadata that was asked for. */

@@ -59,8 +59,8 @@ void azfn__invocation_answer_timeout(struct azfn__invocation *invocation)
 
 static void fail(struct azfn__invocation *invocation, struct azfn_span reason)
 {
-    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_ERROR, reason);
     azfn__invocation_flush_logs(invocation);
+    azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_ERROR, reason);
     azfn__invocation_answer_status(invocation, 500);
 }
 
@@ -76,16 +76,18 @@ enum azfn_error azfn__answer_fail_refused(struct azfn__invocation *invocation)
 
 static enum azfn_error send_envelope(struct azfn__invocation *invocation, const struct azfn__envelope_http *http)
 {
-    struct azfn_span logs = azfn__buffer_span(&invocation->logs);
-    logs.length -= logs.length > 0 ? 1 : 0; /* the last comma */
-    const struct azfn__envelope_answer answer = {
-        .function = invocation->function->config, .outputs = invocation->outputs, .http = http, .logs = logs};
+    const struct azfn__envelope_answer answer = {.function = invocation->function->config,
+                                                 .outputs = invocation->outputs,
+                                                 .http = http,
+                                                 .logs = azfn__buffer_span(&invocation->logs),
+                                                 .dropped_logs = invocation->dropped_logs};
     azfn__envelope_write(&answer, &invocation->out);
     if (invocation->out.has_failed) {
         azfn__buffer_reset(&invocation->out, 0);
         azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of the answer");
         return azfn__answer_fail_refused(invocation);
     }
+    azfn__invocation_tell_dropped_logs(invocation);
     const struct azfn__http_response response = {.status = 200,
                                                  .content_type = AZFN__SPAN("application/json"),
                                                  .body = azfn__buffer_span(&invocation->out)};

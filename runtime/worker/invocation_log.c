@@ -1,43 +1,40 @@
-/* azfn_log() and azfn_security_event(). Lines of an envelope are collected, and go out with its answer. */
+/* azfn_log() and azfn_security_event(). What the host takes with an envelope's answer it logs as Information: so the
+ * lines that are no more than that are collected for it, and all others go to the broker, which gives them their level. */
 #include "base/json_scan.h"
 #include "base/span.h"
-#include "worker/blocking_job.h"
+#include "channel/payload.h"
 #include "worker/dispatcher.h"
 #include "worker/invocation.h"
+#include "worker/invocation_answer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define LOG_TEXT_MAX_BYTES ((size_t)4 << 10)
+/* The host writes them all, whatever their number. */
+#define LOGS_MAX_COUNT 1000
 
-/* The host logs every line of an envelope as Information. */
-static const char *const level_marks[] = {"", "[Warning] ", "[Error] "};
-
-static void append_marked(struct azfn__buffer *logs, enum azfn_log_level level, struct azfn_span text)
+/* An answer that nobody waits for carries nothing. */
+static bool goes_with_answer(const struct azfn__invocation *invocation, enum azfn_log_level level)
 {
-    char marked[LOG_TEXT_MAX_BYTES];
-    size_t mark = strlen(level_marks[level]);
-    size_t length = text.length < sizeof(marked) - mark ? text.length : sizeof(marked) - mark;
-    if (mark > 0) {
-        memcpy(marked, level_marks[level], mark);
-        memcpy(marked + mark, text.data, length);
-        text = azfn__span(marked, mark + length);
-    }
-    azfn__json_append_string(logs, text);
-    azfn__buffer_append_char(logs, ',');
+    return level == AZFN_LOG_INFORMATION && invocation->mode == AZFN__MODE_ENVELOPE &&
+           !azfn__answer_is_given(invocation) && !atomic_load(&invocation->is_cancelled);
 }
 
-/* False: they are too many, and this one is not among them. */
-static bool collect(struct azfn__invocation *invocation, enum azfn_log_level level, struct azfn_span text)
+static void collect(struct azfn__invocation *invocation, struct azfn_span text)
 {
     struct azfn__buffer *logs = &invocation->logs;
     size_t before = logs->length;
-    append_marked(logs, level, text);
+    if (invocation->log_count < LOGS_MAX_COUNT) {
+        azfn__payload_append_text(logs, text);
+    }
     if (logs->has_failed) {
         logs->length = before;
         logs->has_failed = false;
-        return false;
     }
-    return true;
+    bool is_kept = logs->length > before;
+    invocation->log_count += is_kept;
+    invocation->dropped_logs += !is_kept;
 }
 
 /* Cut where it is too long. */
@@ -60,9 +57,10 @@ void azfn_log(struct azfn_invocation *handle, enum azfn_log_level level, const c
     va_start(arguments, format);
     struct azfn_span line = write_text(text, format, arguments);
     va_end(arguments);
-    bool is_collected = invocation->mode == AZFN__MODE_ENVELOPE && invocation->state == AZFN__INVOCATION_RUNNING &&
-                        collect(invocation, level, line);
-    if (!is_collected) {
+    level = level > AZFN_LOG_ERROR ? AZFN_LOG_ERROR : level; /* a number that is none of them */
+    if (goes_with_answer(invocation, level)) {
+        collect(invocation, line);
+    } else {
         azfn__dispatcher_log(invocation->dispatcher, invocation, level, line);
     }
 }
@@ -111,39 +109,33 @@ void azfn__invocation_tell_no_json(struct azfn__invocation *invocation, struct a
                           azfn_span_of(description));
 }
 
-static enum azfn_log_level take_level_mark(struct azfn_span *text)
+void azfn__invocation_tell_dropped_logs(struct azfn__invocation *invocation)
 {
-    for (int level = AZFN_LOG_ERROR; level > AZFN_LOG_INFORMATION; level--) {
-        struct azfn_span mark = azfn_span_of(level_marks[level]);
-        if (azfn__span_starts_with(*text, mark)) {
-            *text = azfn__span_from(*text, mark.length);
-            return (enum azfn_log_level)level;
-        }
+    char text[96];
+    if (invocation->dropped_logs == 0) {
+        return;
     }
-    return AZFN_LOG_INFORMATION;
+    const struct azfn__event_fields fields = {.suppressed = AZFN__SPAN("lines"),
+                                              .count = AZFN__NUMBER(invocation->dropped_logs)};
+    snprintf(text, sizeof(text), "%" PRIu64 " log lines of the function were dropped: it wrote too much",
+             invocation->dropped_logs);
+    invocation->dropped_logs = 0;
+    azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_LOG_LIMIT, &fields, azfn_span_of(text));
 }
 
-/* Each is a JSON string and a comma. */
-static size_t flush_marked(struct azfn__invocation *invocation, struct azfn_span rest)
+void azfn__invocation_forget_logs(struct azfn__invocation *invocation)
 {
-    size_t end = 1;
-    while (end < rest.length && rest.data[end] != '"') {
-        end += rest.data[end] == '\\' ? 2 : 1;
-    }
-    struct azfn_span text = azfn__envelope_string(azfn__span(rest.data, end + 1), &invocation->arena);
-    enum azfn_log_level level = take_level_mark(&text);
-    azfn__dispatcher_log(invocation->dispatcher, invocation, level, text);
-    return end + 2;
+    azfn__buffer_reset(&invocation->logs, SIZE_MAX);
+    invocation->log_count = 0;
 }
 
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation)
 {
-    if (azfn__blocking_job_current()) {
-        return; /* the loop does it when the function has returned */
-    }
     struct azfn_span rest = azfn__buffer_span(&invocation->logs);
-    while (rest.length > 0) {
-        rest = azfn__span_from(rest, flush_marked(invocation, rest));
+    struct azfn_span text;
+    while (azfn__payload_take_text(&rest, &text)) {
+        azfn__dispatcher_log(invocation->dispatcher, invocation, AZFN_LOG_INFORMATION, text);
     }
-    azfn__buffer_reset(&invocation->logs, 0);
+    azfn__invocation_forget_logs(invocation);
+    azfn__invocation_tell_dropped_logs(invocation);
 }

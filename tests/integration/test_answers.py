@@ -170,11 +170,26 @@ class Enveloped(Answers):
         self.assertEqual(self.shared.request(queue_message("AskQueue", "body=x reply")).status, 500)
 
     def test_logs_are_tied_to_the_invocation_and_survive_a_failure(self):
-        outcome = self.outcome("AskQueue", queue_message("AskQueue", 'log=a~"quoted"~line succeed'))
-        self.assertEqual(outcome.logs, ['[Warning] a "quoted" line'])
-        self.shared.request(queue_message("AskQueue", "log=lost~otherwise fail"))
+        outcome = self.outcome("AskQueue", queue_message("AskQueue", 'info=a~"quoted"~line succeed'))
+        self.assertEqual(outcome.logs, ['a "quoted" line'])
+        self.shared.request(queue_message("AskQueue", "info=lost~otherwise fail"))
         line = self.shared.wait_for_line("lost otherwise")
+        self.assertEqual(line.level, "Information")
         self.assertIn('"invocation_id":"event-1"', line.text)
+
+    def test_what_is_more_than_information_keeps_its_level(self):
+        outcome = self.outcome("AskQueue", queue_message("AskQueue", "log=beside~the~answer succeed"))
+        self.assertEqual(outcome.logs, [])
+        line = self.shared.wait_for_line("beside the answer")
+        self.assertEqual(line.level, "Warning")
+        self.assertIn('"invocation_id":"event-1"', line.text)
+
+    def test_no_line_has_its_level_from_its_text(self):
+        forged = "[Error]~none\\x0a[Error]~none\\x1b[31m"
+        outcome = self.outcome("AskQueue", queue_message("AskQueue", f"info={forged} succeed"))
+        self.assertEqual(outcome.logs, ["[Error] none\\n[Error] none\\u001b[31m"])
+        self.shared.request(queue_message("AskQueue", f"info={forged} fail"))
+        self.assertEqual(self.shared.wait_for_line("none").level, "Information")
 
     def outputs(self, **message):
         outcome = self.outcome("Outputs", queue_message("Outputs", json.dumps(message)))

@@ -46,8 +46,8 @@ class Threads(probe.TestCase):
 
     def test_an_event_is_answered_with_its_logs(self):
         with self.probe_app() as handler:
-            answer = handler.request(event("log=from~the~thread sleep=1 succeed"))
-            self.assertEqual((answer.status, answer.json()["Logs"]), (200, ["[Warning] from the thread"]))
+            answer = handler.request(event("info=from~the~thread sleep=1 succeed"))
+            self.assertEqual((answer.status, answer.json()["Logs"]), (200, ["from the thread"]))
             self.assertEqual(handler.request(event("log=again fail")).status, 500)
             self.assertEqual(handler.wait_for_line("again").level, "Warning")
             self.assertEqual(handler.wait_for_line("asked to fail").level, "Error")

@@ -176,8 +176,8 @@ class FunctionsEvents(Case):
         for function in ("AskQueue", "BlockQueue"):
             with self.subTest(function=function):
                 handler = self.start()
-                answer = self.message(handler, function, f"log=before {ALL_EVENTS} log=behind succeed")
-                self.assertEqual(answer.json()["Logs"], ["[Warning] before", "[Warning] behind"])
+                answer = self.message(handler, function, f"info=before {ALL_EVENTS} info=behind succeed")
+                self.assertEqual(answer.json()["Logs"], ["before", "behind"])
                 self.end(handler)
                 self.assert_told(handler, function=function, invocation_id="event-1", trace_id=TRACE, source_ip=None,
                                  request_method=None, request_uri=None)

@@ -340,8 +340,12 @@ static void an_answer_that_says_nothing_is_no_empty_object(void **state)
 static void logs_are_a_list_of_strings(void **state)
 {
     (void)state;
-    const struct azfn__envelope_answer answer = {.function = &no_http, .logs = AZFN__SPAN("\"a\",\"[Error] b\"")};
-    require_answer(answer, NULL, 0, "{\"Logs\":[\"a\",\"[Error] b\"]}");
+    struct azfn__envelope_answer answer = {.function = &no_http, .logs = AZFN__SPAN("\1\0a\4\0\"\\\n\x1b")};
+    require_answer(answer, NULL, 0, "{\"Logs\":[\"a\",\"\\\"\\\\\\\\n\\\\u001b\"]}");
+    answer.dropped_logs = 12;
+    answer.logs.length = 3;
+    require_answer(answer, NULL, 0,
+                   "{\"Logs\":[\"a\",\"12 more lines were dropped: the function wrote too much\"]}");
 }
 
 static void a_single_message_is_base64_so_that_the_host_leaves_its_bytes_alone(void **state)
@@ -485,7 +489,7 @@ static void an_http_answer_may_be_the_return_value(void **state)
 {
     (void)state;
     const struct azfn__envelope_http http = {.status = 200, .body = AZFN__SPAN("test")};
-    const struct azfn__envelope_answer answer = {.function = &with_return, .http = &http, .logs = AZFN__SPAN("\"x\"")};
+    const struct azfn__envelope_answer answer = {.function = &with_return, .http = &http, .logs = AZFN__SPAN("\1\0x")};
     require_answer(answer, NULL, 0,
                    "{\"Logs\":[\"x\"],\"ReturnValue\":{\"statusCode\":200,\"headers\":{},\"body\":\"test\"}}");
     struct azfn__envelope_output output = text_of(&queue_binary, "m");

@@ -520,6 +520,26 @@ static void a_line_needs_no_memory_where_the_buffer_has_its_room(void **state)
     free(text);
 }
 
+static void a_text_for_a_log_that_decodes_it_is_on_one_line_even_so(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"", "\"\""},
+        {"\xc3\xa9 \"quoted\" c:\\new {\"a\":1}", "\"\xc3\xa9 \\\"quoted\\\" c:\\\\new {\\\"a\\\":1}\""},
+        {"a\nb\rc\td", "\"a\\\\nb\\\\rc\\\\td\""},
+        {"\x1b[31m\x7f\x01\xc2\x9b", "\"\\\\u001b[31m\\\\u007f\\\\u0001\\\\u009b\""},
+        {"\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8", "\"\\\\u202e\\\\u2066\\\\u2028\""},
+        {"\x80 warn", "\"\xef\xbf\xbd warn\""},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct azfn__buffer out;
+        azfn__buffer_init(&out, NO_LIMIT);
+        azfn__log_text_append(&out, azfn_span_of(texts[i][0]));
+        require_text(&out, texts[i][1]);
+        azfn__buffer_clean_up(&out);
+    }
+}
+
 static void a_buffer_without_room_has_failed(void **state)
 {
     (void)state;
@@ -553,6 +573,7 @@ int main(void)
         cmocka_unit_test(every_event_has_its_own_fields_only_and_room_for_its_description),
         cmocka_unit_test(a_warning_says_warn_even_when_its_text_does_not),
         cmocka_unit_test(a_line_needs_no_memory_where_the_buffer_has_its_room),
+        cmocka_unit_test(a_text_for_a_log_that_decodes_it_is_on_one_line_even_so),
         cmocka_unit_test(a_buffer_without_room_has_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

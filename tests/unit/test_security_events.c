@@ -94,6 +94,53 @@ static void make_tree(struct azfn_invocation *invocation, void *user_data)
     read_json(invocation, user_data);
 }
 
+static void log_levels(struct azfn_invocation *invocation)
+{
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "[Error] made up\n\x1b[31m");
+    azfn_log(invocation, AZFN_LOG_WARNING, "it may\nend");
+    azfn_log(invocation, AZFN_LOG_ERROR, "it ends");
+    azfn_log(invocation, (enum azfn_log_level)77, "at no level");
+}
+
+static void log_and_succeed(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    log_levels(invocation);
+    azfn_succeed(invocation);
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "behind");
+}
+
+static void log_and_fail(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    log_levels(invocation);
+    azfn_fail(invocation, "failed");
+}
+
+static void log_and_hold(struct azfn_invocation *invocation, void *user_data)
+{
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "begun");
+    hold(invocation, user_data);
+}
+
+static void log_many(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    for (int i = 0; i < 1200; i++) {
+        azfn_log(invocation, AZFN_LOG_INFORMATION, "%d", i);
+    }
+    azfn_succeed(invocation);
+}
+
+static void log_long_ones(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    for (int i = 0; i < 100; i++) {
+        azfn_log(invocation, AZFN_LOG_INFORMATION, "%04000d", i);
+    }
+    azfn_succeed(invocation);
+}
+
 static const struct azfn_function told_functions[] = {
     {.name = "block", .handler = tell_all, .blocking = true},
     {.name = "blockq", .handler = tell_all, .blocking = true},
@@ -102,6 +149,14 @@ static const struct azfn_function told_functions[] = {
     {.name = "json", .handler = read_json},
     {.name = "jsonb", .handler = read_json, .blocking = true},
     {.name = "jsonq", .handler = read_json},
+    {.name = "logq", .handler = log_and_succeed},
+    {.name = "logqb", .handler = log_and_succeed, .blocking = true},
+    {.name = "logqfail", .handler = log_and_fail},
+    {.name = "logqfailb", .handler = log_and_fail, .blocking = true},
+    {.name = "logqhold", .handler = log_and_hold},
+    {.name = "logqlong", .handler = log_long_ones},
+    {.name = "logqmany", .handler = log_many},
+    {.name = "logqmanyb", .handler = log_many, .blocking = true},
     {.name = "much", .handler = tell_much, .blocking = true},
     {.name = "never", .handler = hold},
     {.name = "set", .handler = ask_for_settings},
@@ -123,6 +178,14 @@ static const struct azfn__config_file told_files[] = {
     {LITERAL("json/function.json"), LITERAL(HTTP(""))},
     {LITERAL("jsonb/function.json"), LITERAL(HTTP(""))},
     {LITERAL("jsonq/function.json"), LITERAL(QUEUE)},
+    {LITERAL("logq/function.json"), LITERAL(QUEUE)},
+    {LITERAL("logqb/function.json"), LITERAL(QUEUE)},
+    {LITERAL("logqfail/function.json"), LITERAL(QUEUE)},
+    {LITERAL("logqfailb/function.json"), LITERAL(QUEUE)},
+    {LITERAL("logqhold/function.json"), LITERAL(QUEUE)},
+    {LITERAL("logqlong/function.json"), LITERAL(QUEUE)},
+    {LITERAL("logqmany/function.json"), LITERAL(QUEUE)},
+    {LITERAL("logqmanyb/function.json"), LITERAL(QUEUE)},
     {LITERAL("much/function.json"), LITERAL(HTTP(""))},
     {LITERAL("never/function.json"), LITERAL(HTTP(""))},
     {LITERAL("set/function.json"), LITERAL(HTTP(""))},
@@ -243,6 +306,143 @@ static void events_are_no_part_of_an_envelope(void **state)
     body = take(&client).body;
     assert_true(says(body, "\"Logs\":[\"before\",\"behind\"]"));
     require_events(&fixture, &reader, "blockq", NULL); /* a message has no client */
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void send_message(struct client *client, const char *path)
+{
+    send_post(client, path, "{\"Data\":{\"msg\":\"text\"},\"Metadata\":{}}");
+}
+
+static void require_own_line(struct fixture *fixture, struct log_reader *reader, enum azfn_log_level level,
+                             const char *function, const char *text)
+{
+    require_told(fixture, reader, level, function, text, NULL);
+    require_is(reader, AZFN__EVENT_NONE);
+    assert_true(span_is(reader->log.text, text));
+}
+
+static void an_envelopes_logs_are_information_and_what_is_more_goes_to_the_broker_at_once(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"logq", "logqb"};
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    for (size_t i = 0; i < 2; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/%s", names[i]);
+        send_message(&client, path);
+        assert_true(span_is(take(&client).body, "{\"Logs\":[\"[Error] made up\\\\n\\\\u001b[31m\"]}"));
+        require_own_line(&fixture, &reader, AZFN_LOG_WARNING, names[i], "it may\nend");
+        require_own_line(&fixture, &reader, AZFN_LOG_ERROR, names[i], "it ends");
+        require_own_line(&fixture, &reader, AZFN_LOG_ERROR, names[i], "at no level");
+        require_own_line(&fixture, &reader, AZFN_LOG_INFORMATION, names[i], "behind");
+        require_no_log(&fixture, &reader);
+    }
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void no_text_gives_a_line_another_level_when_the_invocation_fails(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"logqfail", "logqfailb"};
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    for (size_t i = 0; i < 2; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/%s", names[i]);
+        send_message(&client, path);
+        require_status(&client, "500 Internal Server Error", "", false);
+        require_own_line(&fixture, &reader, AZFN_LOG_WARNING, names[i], "it may\nend");
+        require_own_line(&fixture, &reader, AZFN_LOG_ERROR, names[i], "it ends");
+        require_own_line(&fixture, &reader, AZFN_LOG_ERROR, names[i], "at no level");
+        require_own_line(&fixture, &reader, AZFN_LOG_INFORMATION, names[i], "[Error] made up\n\x1b[31m");
+        require_own_line(&fixture, &reader, AZFN_LOG_ERROR, names[i], "failed");
+        require_no_log(&fixture, &reader);
+    }
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void the_lines_of_an_answer_that_nobody_waits_for_are_not_lost(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct client host;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    connect_to(&fixture, &host);
+    send_message(&host, "/logqhold");
+    AWAIT(&fixture, fixture.held_count == 1);
+    azfn_log(fixture.held[0], AZFN_LOG_INFORMATION, "collected");
+    abort_connection(&host);
+    AWAIT(&fixture, fixture.server.connection_count == 1);
+    require_no_log(&fixture, &reader);
+    azfn_log(fixture.held[0], AZFN_LOG_INFORMATION, "late");
+    azfn_succeed(fixture.held[0]);
+    require_own_line(&fixture, &reader, AZFN_LOG_INFORMATION, "logqhold", "late");
+    require_own_line(&fixture, &reader, AZFN_LOG_INFORMATION, "logqhold", "begun");
+    require_own_line(&fixture, &reader, AZFN_LOG_INFORMATION, "logqhold", "collected");
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void the_lines_of_an_answer_that_could_not_be_sent_are_not_lost(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct client host;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    connect_with(&fixture, &host, 4096);
+    host.is_slow = true;
+    send_message(&host, "/logqhold");
+    AWAIT(&fixture, fixture.held_count == 1);
+    char *large = calloc(1, BIG_BYTES);
+    assert_non_null(large);
+    assert_int_equal(azfn_output(fixture.held[0], "out", azfn__span(large, BIG_BYTES)), AZFN_OK);
+    free(large);
+    assert_int_equal(azfn_succeed(fixture.held[0]), AZFN_OK);
+    require_no_log(&fixture, &reader);
+    abort_connection(&host);
+    require_own_line(&fixture, &reader, AZFN_LOG_INFORMATION, "logqhold", "begun");
+    clean_up_told(&fixture, &client, &reader);
+}
+
+static void require_dropped(struct fixture *fixture, struct log_reader *reader, const char *function, int64_t count)
+{
+    require_told(fixture, reader, AZFN_LOG_WARNING, function, "", NULL);
+    require_is(reader, AZFN__EVENT_LOG_LIMIT);
+    assert_int_equal(reader->log.fields.count.value, count);
+    assert_true(span_is(reader->log.fields.suppressed, "lines"));
+    require_no_log(fixture, reader);
+}
+
+static void an_answer_has_room_for_so_many_lines_and_tells_of_the_others(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"logqmany", "logqmanyb"};
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    for (size_t i = 0; i < 2; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/%s", names[i]);
+        send_message(&client, path);
+        struct azfn_span body = take(&client).body;
+        assert_true(says(body, "\"998\",\"999\",\"200 more lines were dropped: the function wrote too much\"]"));
+        require_dropped(&fixture, &reader, names[i], 200);
+    }
+    send_message(&client, "/logqlong");
+    struct azfn_span body = take(&client).body;
+    assert_in_range(body.length, 65 * 4000, (size_t)256 << 10);
+    assert_true(says(body, "64\",\"35 more lines were dropped: the function wrote too much\"]"));
+    require_dropped(&fixture, &reader, "logqlong", 35);
     clean_up_told(&fixture, &client, &reader);
 }
 
@@ -381,6 +581,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_and_lines_come_in_their_order_on_the_loop_and_on_a_thread),
         cmocka_unit_test(events_are_no_part_of_an_envelope),
+        cmocka_unit_test(an_envelopes_logs_are_information_and_what_is_more_goes_to_the_broker_at_once),
+        cmocka_unit_test(no_text_gives_a_line_another_level_when_the_invocation_fails),
+        cmocka_unit_test(the_lines_of_an_answer_that_nobody_waits_for_are_not_lost),
+        cmocka_unit_test(the_lines_of_an_answer_that_could_not_be_sent_are_not_lost),
+        cmocka_unit_test(an_answer_has_room_for_so_many_lines_and_tells_of_the_others),
         cmocka_unit_test(an_event_is_not_hidden_behind_lines),
         cmocka_unit_test(what_was_dropped_is_told_when_the_broker_has_caught_up),
         cmocka_unit_test(input_that_is_not_json_is_told_once),

@@ -9,7 +9,7 @@
  *   big=N  pid                                          a body of N bytes; of the number of the process
  *   setting=NAME                                        a body that is its value in brackets, or "absent"
  *   print=TEXT  complain=TEXT                           on stdout, on stderr
- *   log=TEXT  logs=N                                    a Warning, by azfn_log(); N of 4 KiB
+ *   log=TEXT  info=TEXT  logs=N                         a Warning, Information, by azfn_log(); N of 4 KiB
  *   event=KIND,TEXT                                     a security event: signature, forbidden, suspicious, input
  *   json  tree                                          takes the input for JSON; body = "json" or "absent"
  *   sleep=MS  wait  open                                for functions that block: "wait" until somebody does "open"
@@ -365,6 +365,8 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         fprintf(stderr, "%s\n", argument.data);
     } else if (azfn_span_equals(name, "log")) {
         azfn_log(invocation, AZFN_LOG_WARNING, "%s", argument.data);
+    } else if (azfn_span_equals(name, "info")) {
+        azfn_log(invocation, AZFN_LOG_INFORMATION, "%s", argument.data);
     } else if (azfn_span_equals(name, "logs")) {
         log_much(invocation, number);
     } else if (azfn_span_equals(name, "event")) {
