@@ -391,11 +391,11 @@ enum azfn_error azfn_request_end(struct azfn_invocation *invocation, struct azfn
 
 enum azfn_log_level { AZFN_LOG_INFORMATION, AZFN_LOG_WARNING, AZFN_LOG_ERROR };
 
-/* A line in the function's log, tied to the invocation. Escaped and cut at 4 KiB. A Warning and an Error are written at
- * once, at their level, with the function, the invocation's id and its trace. So is Information, but for an invocation
- * that came in the host's envelope: its answer takes that along (as Logs, for which the host knows no other level), the
- * first 1,000 lines and 256 KiB of it, and says how many there were beyond. What no answer takes along, since it failed
- * or nobody waits for it, is written as the others are; only a crash loses it. */
+/* A line in the function's log, tied to the invocation. Escaped; cut at 4 KiB, with "[cut]" at its end. A Warning and an
+ * Error are written at once, at their level, with the function, the invocation's id and its trace. So is Information, but
+ * for an invocation that came in the host's envelope: its answer takes that along (as Logs, for which the host knows no
+ * other level), the first 1,000 lines and 256 KiB of it, and says how many there were beyond. What no answer takes along,
+ * since it failed or nobody waits for it, is written as the others are; only a crash loses it. */
 void azfn_log(struct azfn_invocation *invocation, enum azfn_log_level level, const char *format, ...)
     AZFN_PRINTF(3, 4);
 
@@ -409,7 +409,7 @@ enum azfn_security_event {
 
 /* Such an event in the app's log, with the function, the invocation's id and its trace, and of an HTTP request the
  * caller's address, the method, and the path without the query; marked as the worker's word. format says what is wrong,
- * in the function's own words. It is escaped and cut at 4 KiB, but not searched: no secret, signature or token belongs
+ * in the function's own words. It is escaped and cut at 4 KiB as well, but not searched: no secret, signature or token belongs
  * into it, and of the caller no more than an operator needs to find him. It does not answer the invocation. It is sent at
  * once, beside the answer where that carries the lines of azfn_log(); for a function that blocks, when it has returned.
  * Many of one kind within a short time are told as a count. */

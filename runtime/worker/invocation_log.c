@@ -1,6 +1,7 @@
 /* azfn_log() and azfn_security_event(). What the host takes with an envelope's answer it logs as Information: so the
  * lines that are no more than that are collected for it, and all others go to the broker, which gives them their level. */
 #include "base/json_scan.h"
+#include "base/log_line.h"
 #include "base/span.h"
 #include "channel/payload.h"
 #include "worker/dispatcher.h"
@@ -37,13 +38,20 @@ static void collect(struct azfn__invocation *invocation, struct azfn_span text)
     invocation->dropped_logs += !is_kept;
 }
 
-/* Cut where it is too long. */
+/* What is too long ends with the mark, which never stands in the middle of a character. */
 AZFN_PRINTF(2, 0)
 static struct azfn_span write_text(char out[LOG_TEXT_MAX_BYTES], const char *format, va_list arguments)
 {
     int length = vsnprintf(out, LOG_TEXT_MAX_BYTES, format, arguments);
-    size_t room = LOG_TEXT_MAX_BYTES - 1;
-    return azfn__span(out, length < 0 ? 0 : (size_t)length < room ? (size_t)length : room);
+    if (length < (int)LOG_TEXT_MAX_BYTES) {
+        return azfn__span(out, length < 0 ? 0 : (size_t)length);
+    }
+    size_t end = LOG_TEXT_MAX_BYTES - sizeof(AZFN__LOG_CUT_MARK);
+    for (int i = 0; i < 3 && ((unsigned char)out[end] & 0xc0) == 0x80; i++) {
+        end--;
+    }
+    memcpy(out + end, AZFN__LOG_CUT_MARK, sizeof(AZFN__LOG_CUT_MARK));
+    return azfn__span(out, end + sizeof(AZFN__LOG_CUT_MARK) - 1);
 }
 
 void azfn_log(struct azfn_invocation *handle, enum azfn_log_level level, const char *format, ...)

@@ -123,6 +123,17 @@ static void log_and_hold(struct azfn_invocation *invocation, void *user_data)
     hold(invocation, user_data);
 }
 
+/* By the length of the path's query: that many bytes of padding, then characters of four bytes. */
+static void pad(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    static const char wide[] = "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80";
+    int padding = (int)azfn_http_query(invocation, "bytes").length;
+    azfn_log(invocation, AZFN_LOG_WARNING, "%0*d%s", 4080 + padding, 0, wide);
+    azfn_security_event(invocation, AZFN_EVENT_SUSPICIOUS, "%0*d%s", 4080 + padding, 0, wide);
+    answer(invocation);
+}
+
 static void log_many(struct azfn_invocation *invocation, void *user_data)
 {
     (void)user_data;
@@ -159,6 +170,7 @@ static const struct azfn_function told_functions[] = {
     {.name = "logqmanyb", .handler = log_many, .blocking = true},
     {.name = "much", .handler = tell_much, .blocking = true},
     {.name = "never", .handler = hold},
+    {.name = "pad", .handler = pad},
     {.name = "set", .handler = ask_for_settings},
     {.name = "setb", .handler = ask_for_settings, .blocking = true},
     {.name = "tell", .handler = tell_all},
@@ -188,6 +200,7 @@ static const struct azfn__config_file told_files[] = {
     {LITERAL("logqmanyb/function.json"), LITERAL(QUEUE)},
     {LITERAL("much/function.json"), LITERAL(HTTP(""))},
     {LITERAL("never/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("pad/function.json"), LITERAL(HTTP(""))},
     {LITERAL("set/function.json"), LITERAL(HTTP(""))},
     {LITERAL("setb/function.json"), LITERAL(HTTP(""))},
     {LITERAL("tell/function.json"), LITERAL(HTTP(""))},
@@ -446,6 +459,34 @@ static void an_answer_has_room_for_so_many_lines_and_tells_of_the_others(void **
     clean_up_told(&fixture, &client, &reader);
 }
 
+static void a_text_that_is_too_long_is_marked_behind_a_whole_character(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_told(&fixture, &client, &reader);
+    for (size_t padding = 0; padding < 12; padding++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/api/pad?bytes=%.*s", (int)padding, "xxxxxxxxxxxx");
+        send_post(&client, path, "");
+        require_reply(&client, "told");
+        size_t whole = 4080 + padding + 12;
+        for (size_t i = 0; i < 2; i++) {
+            await_log(&fixture, &reader);
+            struct azfn_span text = reader.log.text;
+            assert_true(azfn__span_is_utf8(text));
+            assert_in_range(text.length, 4092, 4095);
+            if (whole > 4095) {
+                assert_memory_equal(text.data + text.length - 5, "[cut]", 5);
+            } else {
+                assert_int_equal(text.length, whole);
+            }
+        }
+    }
+    clean_up_told(&fixture, &client, &reader);
+}
+
 static void an_event_is_not_hidden_behind_lines(void **state)
 {
     (void)state;
@@ -464,6 +505,7 @@ static void an_event_is_not_hidden_behind_lines(void **state)
         dropped += reader.log.event == AZFN__EVENT_LOG_LIMIT ? (uint64_t)reader.log.fields.count.value : 0;
     } while (reader.log.event == AZFN__EVENT_NONE || reader.log.event == AZFN__EVENT_LOG_LIMIT);
     require_is(&reader, AZFN__EVENT_REQUEST_SUSPICIOUS);
+    assert_true(says(reader.log.text, "00[cut]"));
     assert_int_equal(reader.log.text.length, 4095);
     assert_int_equal(lines + dropped, 300);
     clean_up_told(&fixture, &client, &reader);
@@ -586,6 +628,7 @@ int main(void)
         cmocka_unit_test(the_lines_of_an_answer_that_nobody_waits_for_are_not_lost),
         cmocka_unit_test(the_lines_of_an_answer_that_could_not_be_sent_are_not_lost),
         cmocka_unit_test(an_answer_has_room_for_so_many_lines_and_tells_of_the_others),
+        cmocka_unit_test(a_text_that_is_too_long_is_marked_behind_a_whole_character),
         cmocka_unit_test(an_event_is_not_hidden_behind_lines),
         cmocka_unit_test(what_was_dropped_is_told_when_the_broker_has_caught_up),
         cmocka_unit_test(input_that_is_not_json_is_told_once),
