@@ -45,7 +45,9 @@
     X(WORKER_USER, worker_user, NUMBER, "the user id of the worker") \
     X(LAYERS_ON, layers_on, LIST, "the layers of the sandbox that are on") \
     X(LAYERS_OFF, layers_off, LIST, "the layers that are off, or that this system does not have; empty: none") \
-    X(SUPPRESSED, suppressed, TEXT, "the event that was not written, or lines: those that are no events, with their level or stream behind a colon")
+    X(SUPPRESSED, suppressed, TEXT, \
+      "the event that was not written; events: several of them; lines: what is no event, with the level or stream " \
+      "behind a colon where it is one of them")
 
 enum azfn__event_field {
 #define AZFN__EVENT_FIELD_ID(id, name, type, meaning) AZFN__FIELD_##id,

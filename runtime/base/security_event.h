@@ -276,8 +276,8 @@
     X(LOG_LIMIT, "excess_rate_limit_exceeded:log", WARNING, ANY, COUNTED, \
       AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SUPPRESSED) | AZFN__FIELD_BIT(COUNT), \
       "Lines of the log were dropped: too many at once, or nobody read them.", \
-      "The gaps in sequence are these lines. Many of one event: see what that event means. Of all: does anybody read " \
-      "stdout and stderr?")
+      "Where origin is broker, the gaps in sequence are these lines; what the worker dropped never had a number. Many of " \
+      "one event: see what that event means. Of all: does anybody read stdout and stderr?")
 
 enum azfn__security_event {
     AZFN__EVENT_NONE, /* a line that is no event */

@@ -76,7 +76,9 @@ void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__l
     if (has_room) {
         azfn__frame_append_log(told, log);
     }
-    job->dropped_logs += told->length == before;
+    if (told->length == before) {
+        azfn__dropped_logs_count(&job->dropped, log->event);
+    }
 }
 
 void azfn__blocking_job_refuse_setting(struct azfn__blocking_job *job, struct azfn_span name)

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "channel/frame.h"
+#include "worker/dropped_logs.h"
 #include "worker/flight_record.h"
 #include "worker/invocation.h"
 
@@ -30,7 +31,7 @@ struct azfn__blocking_job {
     bool has_answered;
     struct azfn__http_response response; /* its spans live in the invocation */
     struct azfn__buffer told; /* frames for the broker */
-    uint64_t dropped_logs;    /* that told had no room for */
+    struct azfn__dropped_logs dropped; /* that told had no room for */
     struct azfn_span refused_settings[AZFN__JOB_REFUSED_SETTINGS]; /* for the log; later ones are not told */
     size_t refused_setting_count;
 };

@@ -139,15 +139,7 @@ static struct azfn__invocation *detach(struct azfn__blocking_job *job)
 
 static void pass_told(struct azfn__blocking_job *job, struct azfn__invocation *invocation)
 {
-    if (job->dropped_logs > 0) {
-        char text[96];
-        const struct azfn__event_fields fields = {.suppressed = AZFN__SPAN("lines"),
-                                                  .count = AZFN__NUMBER(job->dropped_logs)};
-        int length = snprintf(text, sizeof(text), "%llu log lines of the function were dropped: it wrote too much",
-                              (unsigned long long)job->dropped_logs);
-        azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_LOG_LIMIT, &fields,
-                              azfn__span(text, (size_t)length));
-    }
+    azfn__dispatcher_tell_dropped(invocation->dispatcher, invocation, &job->dropped);
     for (size_t i = 0; i < job->refused_setting_count; i++) {
         azfn__invocation_report_setting(invocation, job->refused_settings[i]);
     }

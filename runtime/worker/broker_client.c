@@ -4,12 +4,11 @@
 #include "channel/payload.h"
 
 #include <sodium.h>
-#include <stdio.h>
 #include <unistd.h>
 
-#define LOG_QUEUE_MAX_BYTES ((size_t)256 << 10)
-/* Events still come through where lines do not. */
-#define EVENT_QUEUE_MAX_BYTES ((size_t)512 << 10)
+/* Of lines of the log. Events still come through where others do not. */
+#define LINES_MAX_BYTES AZFN__FRAME_WRITER_BEHIND_BYTES
+#define EVENTS_MAX_BYTES (2 * AZFN__FRAME_WRITER_BEHIND_BYTES)
 #define QUEUE_MAX_BYTES ((size_t)8 << 20)
 
 static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *out_buffer)
@@ -54,6 +53,7 @@ enum azfn_error azfn__broker_client_start(struct azfn__broker_client *client, uv
     *client = (struct azfn__broker_client){.callbacks = *callbacks};
     azfn__frame_reader_init(&client->reader);
     if (uv_pipe_init(loop, &client->pipe, 0) != 0 || uv_pipe_open(&client->pipe, fd) != 0 ||
+        uv_timer_init(loop, &client->end) != 0 ||
         azfn__frame_writer_init(&client->writer, loop, (uv_stream_t *)&client->pipe) != AZFN_OK) {
         return AZFN_ERROR_SYSTEM;
     }
@@ -83,49 +83,51 @@ void azfn__broker_client_send(struct azfn__broker_client *client, enum azfn__fra
     flush(client);
 }
 
-/* At once: it may be the last thing that this process does. */
-static void send_log(struct azfn__broker_client *client, const struct azfn__log_frame *log)
+/* At once: it may be the last thing that this process does. False: there is no memory for it. */
+static bool send_log(struct azfn__broker_client *client, const struct azfn__log_frame *log)
 {
-    azfn__frame_append_log(azfn__frame_writer_out(&client->writer), log);
+    struct azfn__buffer *out = azfn__frame_writer_out(&client->writer);
+    size_t before = out->length;
+    azfn__frame_append_log(out, log);
+    size_t length = out->length - before;
+    client->writer.last_log_bytes = length;
     flush(client);
+    return length > 0;
 }
 
 static bool has_log_room(const struct azfn__broker_client *client, const struct azfn__log_frame *log)
 {
-    size_t max_bytes = log->event == AZFN__EVENT_NONE ? LOG_QUEUE_MAX_BYTES : EVENT_QUEUE_MAX_BYTES;
-    return azfn__frame_writer_pending_bytes(&client->writer) <= max_bytes;
+    size_t max_bytes = log->event == AZFN__EVENT_NONE ? LINES_MAX_BYTES : EVENTS_MAX_BYTES;
+    return client->writer.waiting_log_bytes <= max_bytes;
 }
 
 static void tell_dropped(struct azfn__broker_client *client)
 {
-    char text[96];
-    const struct azfn__log_frame log = {
-        .event = AZFN__EVENT_LOG_LIMIT,
-        .fields = {.suppressed = AZFN__SPAN("lines"), .count = AZFN__NUMBER(client->dropped)},
-        .text = azfn__span(text, (size_t)snprintf(text, sizeof(text), "%llu log lines of the worker were dropped",
-                                                  (unsigned long long)client->dropped))};
-    client->dropped = 0;
-    send_log(client, &log);
+    struct azfn__dropped_logs_report report;
+    while (azfn__dropped_logs_take(&client->dropped, "the broker did not take them in time", &report)) {
+        const struct azfn__log_frame log = {
+            .event = AZFN__EVENT_LOG_LIMIT, .fields = report.fields, .text = azfn_span_of(report.text)};
+        (void)send_log(client, &log);
+    }
 }
 
 static void on_sent(void *user_data)
 {
     struct azfn__broker_client *client = user_data;
-    if (client->dropped > 0 && !client->writer.has_failed) {
+    if (!client->writer.has_failed) {
         tell_dropped(client);
     }
 }
 
 void azfn__broker_client_log(struct azfn__broker_client *client, const struct azfn__log_frame *log)
 {
-    if (!has_log_room(client, log)) {
-        client->dropped++;
-        return;
-    }
-    if (client->dropped > 0) {
+    bool has_room = has_log_room(client, log);
+    if (has_room) {
         tell_dropped(client);
     }
-    send_log(client, log);
+    if (!has_room || !send_log(client, log)) {
+        azfn__dropped_logs_count(&client->dropped, log->event);
+    }
 }
 
 void azfn__broker_client_pass(struct azfn__broker_client *client, struct azfn_span frames)
@@ -139,4 +141,19 @@ void azfn__broker_client_pass(struct azfn__broker_client *client, struct azfn_sp
         }
         frames = azfn__span_from(frames, (size_t)length);
     }
+}
+
+static void on_end(uv_timer_t *timer)
+{
+    (void)timer; /* it is no longer active */
+}
+
+void azfn__broker_client_finish(struct azfn__broker_client *client, uint32_t limit_ms)
+{
+    flush(client);
+    uv_timer_start(&client->end, on_end, limit_ms, 0);
+    while (azfn__frame_writer_pending_bytes(&client->writer) > 0 && uv_is_active((uv_handle_t *)&client->end)) {
+        uv_run(client->end.loop, UV_RUN_ONCE);
+    }
+    uv_timer_stop(&client->end);
 }

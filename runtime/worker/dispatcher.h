@@ -108,6 +108,9 @@ void azfn__dispatcher_log(struct azfn__dispatcher *dispatcher, const struct azfn
 void azfn__dispatcher_tell(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                            enum azfn__security_event event, const struct azfn__event_fields *fields,
                            struct azfn_span text);
+/* What a function has logged and there was no room for: dropped has nothing more to tell then. */
+void azfn__dispatcher_tell_dropped(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
+                                   struct azfn__dropped_logs *dropped);
 void azfn__dispatcher_tell_refusal(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                                    const struct azfn__refusal *refusal);
 

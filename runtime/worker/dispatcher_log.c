@@ -40,6 +40,15 @@ void azfn__dispatcher_tell(struct azfn__dispatcher *dispatcher, const struct azf
     say(dispatcher, invocation, &log);
 }
 
+void azfn__dispatcher_tell_dropped(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
+                                   struct azfn__dropped_logs *dropped)
+{
+    struct azfn__dropped_logs_report report;
+    while (azfn__dropped_logs_take(dropped, "the function wrote too much", &report)) {
+        azfn__dispatcher_tell(dispatcher, invocation, AZFN__EVENT_LOG_LIMIT, &report.fields, azfn_span_of(report.text));
+    }
+}
+
 void azfn__dispatcher_tell_refusal(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                                    const struct azfn__refusal *refusal)
 {

@@ -14,6 +14,7 @@ struct rest {
     uv_write_t request;
     struct azfn__frame_writer *writer;
     size_t length;
+    size_t log_bytes;
     char bytes[];
 };
 
@@ -57,6 +58,7 @@ static void on_written(uv_write_t *request, int status)
     struct rest *rest = request->data;
     struct azfn__frame_writer *writer = rest->writer;
     writer->waiting_bytes -= rest->length;
+    writer->waiting_log_bytes -= rest->log_bytes;
     writer->has_failed = writer->has_failed || status != 0;
     sodium_memzero(rest->bytes, rest->length);
     free(rest);
@@ -74,6 +76,7 @@ static bool send_later(struct azfn__frame_writer *writer, const char *bytes, siz
     rest->request.data = rest;
     rest->writer = writer;
     rest->length = length;
+    rest->log_bytes = writer->last_log_bytes < length ? writer->last_log_bytes : length;
     memcpy(rest->bytes, bytes, length);
     uv_buf_t buffer = uv_buf_init(rest->bytes, (unsigned)length);
     if (uv_write(&rest->request, writer->stream, &buffer, 1, on_written) != 0) {
@@ -82,6 +85,7 @@ static bool send_later(struct azfn__frame_writer *writer, const char *bytes, siz
         return false;
     }
     writer->waiting_bytes += length;
+    writer->waiting_log_bytes += rest->log_bytes;
     return true;
 }
 
@@ -102,6 +106,7 @@ void azfn__frame_writer_flush(struct azfn__frame_writer *writer)
     if (sent < length && !send_later(writer, writer->out.data + sent, length - sent)) {
         writer->has_failed = true;
     }
+    writer->last_log_bytes = 0;
     azfn__buffer_reset(&writer->out, OUT_KEPT_BYTES);
 }
 

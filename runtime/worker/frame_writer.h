@@ -15,6 +15,8 @@ struct azfn__frame_writer {
     uv_prepare_t prepare;     /* runs while out is not empty */
     struct azfn__buffer out;  /* what is to be sent next: azfn__frame_writer_out() */
     size_t waiting_bytes;     /* in copies: what the socket has not taken yet */
+    size_t waiting_log_bytes; /* of them: lines of the log */
+    size_t last_log_bytes;    /* out's last bytes: lines of the log, set by whoever flushes right behind them */
     bool has_failed;          /* part of a frame may be out: nothing that follows could be read */
     void (*on_sent)(void *user_data); /* Optional. What was waiting has been sent, all of it; or has_failed. */
     void *user_data;

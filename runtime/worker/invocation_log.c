@@ -8,7 +8,6 @@
 #include "worker/invocation.h"
 #include "worker/invocation_answer.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #define LOG_TEXT_MAX_BYTES ((size_t)4 << 10)
@@ -119,16 +118,9 @@ void azfn__invocation_tell_no_json(struct azfn__invocation *invocation, struct a
 
 void azfn__invocation_tell_dropped_logs(struct azfn__invocation *invocation)
 {
-    char text[96];
-    if (invocation->dropped_logs == 0) {
-        return;
-    }
-    const struct azfn__event_fields fields = {.suppressed = AZFN__SPAN("lines"),
-                                              .count = AZFN__NUMBER(invocation->dropped_logs)};
-    snprintf(text, sizeof(text), "%" PRIu64 " log lines of the function were dropped: it wrote too much",
-             invocation->dropped_logs);
+    struct azfn__dropped_logs dropped = {.lines = invocation->dropped_logs};
     invocation->dropped_logs = 0;
-    azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_LOG_LIMIT, &fields, azfn_span_of(text));
+    azfn__dispatcher_tell_dropped(invocation->dispatcher, invocation, &dropped);
 }
 
 void azfn__invocation_forget_logs(struct azfn__invocation *invocation)

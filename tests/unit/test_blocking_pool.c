@@ -593,7 +593,7 @@ static void too_many_logs_are_counted(void **state)
     connect_to(&fixture, &client);
     get(&client, "/api/flood");
     /* of 300 lines of 4,000 bytes, with their heads */
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "flood", "40 log lines of the function were dropped");
+    require_log(&fixture, &reader, AZFN_LOG_WARNING, "flood", "40 log lines were dropped: the function wrote too much");
     require_is(&reader, AZFN__EVENT_LOG_LIMIT);
     assert_int_equal(reader.log.fields.count.value, 40);
     assert_true(span_is(reader.log.fields.suppressed, "lines"));
