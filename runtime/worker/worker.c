@@ -36,6 +36,8 @@
 /* For all but bodies: an accident is to end here, and not in another process that the system ends for its memory. */
 #define DATA_BYTES (UINT64_C(2) << 30)
 #define DATA_BYTES_PER_BODY_BYTE 4
+/* For what the broker has not taken yet when all is done. */
+#define END_MS 1000
 
 struct worker {
     uv_loop_t loop;
@@ -265,7 +267,9 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
     }
     azfn__broker_client_send(&worker->broker, AZFN__FRAME_READY, azfn__span("", 0));
     uv_run(&worker->loop, UV_RUN_DEFAULT);
+    azfn__broker_client_finish(&worker->broker, END_MS);
     azfn__callers_tell(&worker->dispatcher.callers);
+    azfn__broker_client_finish(&worker->broker, END_MS);
     end_without_lost_threads(worker);
     azfn__blocking_pool_clean_up(&worker->pool);
     azfn__dispatcher_clean_up(&worker->dispatcher);
