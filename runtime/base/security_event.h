@@ -231,24 +231,30 @@
     X(INVALID_HTTP, "input_validation_fail:http", WARNING, WORKER, EACH, \
       AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS), \
       "What came is no HTTP request that azfn takes; the connection was closed.", \
-      "The host sends none of these by itself: somebody tries what happens, or speaks to the port directly.") \
+      "With 501 it may be a client's method, which the host passes on. The host sends nothing else of this kind: " \
+      "something on this machine speaks to the port directly, or a client makes the host do it.") \
     X(INVALID_ROUTE, "input_validation_fail:route", WARNING, WORKER, EACH, \
       AZFN__FIELDS_OF_UNROUTED | AZFN__FIELD_BIT(STATUS), \
       "No function has this path, or it does not take this method.", "Many different ones: a scan.") \
     X(INVALID_ENVELOPE, "input_validation_fail:envelope", WARNING, WORKER, EACH, \
       AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS), \
-      "The event is no envelope of the host, or what it brings is too large.", \
-      "Only the host should be able to send them.") \
+      "What came to the path of a function's events is no envelope of the host.", \
+      "The host sends none of this kind: something on this machine speaks to the port directly, or a client reaches " \
+      "that path by way of an open route.") \
     X(INVALID_JSON, "input_validation_fail:json", WARNING, WORKER, EACH, AZFN__FIELDS_OF_REQUEST, \
       "A function took input for JSON that is none.", "Many at once: somebody tries what happens.") \
     X(SLOW_CLIENT, "input_validation_fail:slow_client", WARNING, WORKER, EACH, \
-      AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS), \
+      AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS) | AZFN__FIELD_BIT(LIMIT), \
       "A request came, or an answer was taken, too slowly; the connection was closed.", \
       "Many at once: somebody tries to hold all connections.") \
     /* Limits */ \
     X(FUNCTION_LIMIT, "excess_rate_limit_exceeded:function", WARNING, WORKER, EACH, \
       AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS) | AZFN__FIELD_BIT(LIMIT), \
       "More invocations at once than maxConcurrent or requestsInFlight allow; 429.", "Scale out, or raise the limit.") \
+    X(SIZE_LIMIT, "excess_rate_limit_exceeded:size", WARNING, WORKER, EACH, \
+      AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS) | AZFN__FIELD_BIT(LIMIT), \
+      "A request is larger than a limit of azfn.json allows, such as maxBodyBytes or urlBytes; 413, 414, 431 or 400.", \
+      "Raise the limit where the client is honest; many from one source_ip: somebody tries what happens.") \
     X(BLOCKING_LIMIT, "excess_rate_limit_exceeded:blocking", WARNING, WORKER, EACH, \
       AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS) | AZFN__FIELD_BIT(LIMIT), \
       "Too many invocations of blocking functions wait for a thread; 429.", "Raise blockingThreads, or block less.") \

@@ -21,8 +21,8 @@ static const struct azfn__refusal forged = {400, AZFN__EVENT_FORGED_ENVELOPE,
                                             "an event of the host that is not chunked, so a client may have forged it "
                                             "(with Core Tools FUNCTIONS_CORETOOLS_ENVIRONMENT is set)",
                                             NULL};
-static const struct azfn__refusal many_parameters = {400, AZFN__EVENT_INVALID_HTTP,
-                                                     "the query has more than 512 parameters", NULL};
+static const struct azfn__refusal many_parameters = {400, AZFN__EVENT_SIZE_LIMIT,
+                                                     "the query has more than 512 parameters", "queryParameters"};
 static const struct azfn__refusal full = {429, AZFN__EVENT_FUNCTION_LIMIT, "the function's maxConcurrent is reached",
                                           "maxConcurrent"};
 static const struct azfn__refusal all_full = {429, AZFN__EVENT_FUNCTION_LIMIT, "the limit requestsInFlight is reached",
@@ -33,8 +33,9 @@ static const struct azfn__refusal pool_full = {429, AZFN__EVENT_BLOCKING_LIMIT,
 static const struct azfn__refusal repeated = {500, AZFN__EVENT_REPEAT_REFUSED,
                                               "the host sends a request again that a worker died of, so it is not run",
                                               NULL};
-static const struct azfn__refusal large_body = {413, AZFN__EVENT_INVALID_ENVELOPE,
-                                                "the body in the envelope is beyond the function's maxBodyBytes", NULL};
+static const struct azfn__refusal large_body = {413, AZFN__EVENT_SIZE_LIMIT,
+                                                "what the envelope brings is beyond the function's maxBodyBytes",
+                                                "maxBodyBytes"};
 
 static void on_deadline_timer(uv_timer_t *timer);
 
@@ -197,10 +198,10 @@ struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *d
         invocation->mode = AZFN__MODE_FORWARDED;
         break;
     }
+    invocation->function = state_of(dispatcher, found.function);
     if (has_too_many_parameters(invocation->request.query)) {
         return (struct azfn__dispatch_decision){.refusal = many_parameters};
     }
-    invocation->function = state_of(dispatcher, found.function);
     const struct azfn__refusal *limit = find_full(dispatcher, invocation->function);
     if (limit) {
         return (struct azfn__dispatch_decision){.refusal = *limit};

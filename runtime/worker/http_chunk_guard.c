@@ -48,12 +48,14 @@ static struct azfn__http_refusal count_byte(struct azfn__http_chunk_guard *guard
 {
     if (guard->place == AZFN__HTTP_CHUNK_EXTENSION && !is_line_end) {
         return ++guard->extension_bytes > guard->max_extension_bytes
-                   ? azfn__http_refuse(400, "more bytes of chunk extensions than the limit")
+                   ? azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_CHUNK_EXTENSION_BYTES, 400,
+                                              "more bytes of chunk extensions than the limit")
                    : AZFN__HTTP_ACCEPTED;
     }
     if (guard->place == AZFN__HTTP_CHUNK_TRAILER && guard->is_inside_line) {
         return ++guard->trailer_bytes > guard->max_trailer_bytes
-                   ? azfn__http_refuse(431, "more bytes of trailers than the limit")
+                   ? azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_TRAILER_BYTES, 431,
+                                              "more bytes of trailers than the limit")
                    : AZFN__HTTP_ACCEPTED;
     }
     guard->framing_bytes++;

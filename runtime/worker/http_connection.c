@@ -410,9 +410,11 @@ static bool has_received_enough(const struct azfn__http_connection *connection)
                azfn__http_server_required_bytes(server, server->limits.body_timeout_ms);
 }
 
-static void cut_off(struct azfn__http_connection *connection, struct azfn_span why)
+static void cut_off(struct azfn__http_connection *connection, struct azfn_span limit, struct azfn_span why)
 {
-    azfn__dispatcher_tell(connection->server->dispatcher, connection->invocation, AZFN__EVENT_SLOW_CLIENT, NULL, why);
+    const struct azfn__event_fields fields = {.limit = limit};
+    azfn__dispatcher_tell(connection->server->dispatcher, connection->invocation, AZFN__EVENT_SLOW_CLIENT, &fields,
+                          why);
     azfn__http_connection_abort(connection);
 }
 
@@ -423,13 +425,14 @@ static void expire_answer(struct azfn__http_connection *connection)
     if (sent - connection->period_bytes >= azfn__http_server_required_bytes(server, server->limits.send_timeout_ms)) {
         begin_period(connection, &server->queues.sending, sent);
     } else {
-        cut_off(connection, AZFN__SPAN("the client does not take its answer"));
+        cut_off(connection, AZFN__SPAN("sendTimeoutMs"), AZFN__SPAN("the client does not take its answer"));
     }
 }
 
-static const struct azfn__refusal late_request = {408, AZFN__EVENT_SLOW_CLIENT, "the request did not arrive in time",
-                                                  NULL};
-static const struct azfn__refusal late_body = {408, AZFN__EVENT_SLOW_CLIENT, "the body did not arrive in time", NULL};
+static const struct azfn__refusal late_head = {408, AZFN__EVENT_SLOW_CLIENT, "the head did not arrive in time",
+                                               "headerTimeoutMs"};
+static const struct azfn__refusal late_body = {408, AZFN__EVENT_SLOW_CLIENT, "the body did not arrive in time",
+                                               "bodyTimeoutMs"};
 
 void azfn__http_connection_expire(struct azfn__http_connection *connection)
 {
@@ -442,9 +445,11 @@ void azfn__http_connection_expire(struct azfn__http_connection *connection)
         begin_period(connection, &server->queues.body, connection->parser.body_bytes);
     } else if (is_inside) {
         connection->invocation->request = connection->parser.request;
-        azfn__http_exchange_refuse(connection, &late_request);
+        azfn__http_exchange_refuse(connection, azfn__http_parser_is_in_body(&connection->parser) ? &late_body
+                                                                                                  : &late_head);
     } else if (is_discarding) {
-        cut_off(connection, AZFN__SPAN("the client neither goes on with its body nor takes its answer"));
+        cut_off(connection, AZFN__SPAN("bodyTimeoutMs"),
+                AZFN__SPAN("the client neither goes on with its body nor takes its answer"));
     } else if (is_body) {
         azfn__dispatcher_tell_refusal(server->dispatcher, connection->invocation, &late_body);
         azfn__http_body_break(connection, AZFN_ERROR_TIMEOUT);

@@ -187,12 +187,26 @@ const struct azfn__responder azfn__http_exchange_responder = {
 
 struct azfn__refusal azfn__http_exchange_refusal_of(const struct azfn__http_parser *parser)
 {
-    bool is_memory = parser->refusal_status == 503;
+    static const struct {
+        enum azfn__security_event event;
+        const char *name;
+    } limits[] = {
+        [AZFN__HTTP_NO_LIMIT] = {AZFN__EVENT_INVALID_HTTP, NULL},
+        [AZFN__HTTP_LIMIT_URL_BYTES] = {AZFN__EVENT_SIZE_LIMIT, "urlBytes"},
+        [AZFN__HTTP_LIMIT_HEADER_BYTES] = {AZFN__EVENT_SIZE_LIMIT, "headerBytes"},
+        [AZFN__HTTP_LIMIT_HEADER_COUNT] = {AZFN__EVENT_SIZE_LIMIT, "headerCount"},
+        [AZFN__HTTP_LIMIT_CHUNK_EXTENSION_BYTES] = {AZFN__EVENT_SIZE_LIMIT, "chunkExtensionBytes"},
+        [AZFN__HTTP_LIMIT_TRAILER_BYTES] = {AZFN__EVENT_SIZE_LIMIT, "trailerBytes"},
+        [AZFN__HTTP_LIMIT_BODY_BYTES] = {AZFN__EVENT_SIZE_LIMIT, "maxBodyBytes"},
+        [AZFN__HTTP_LIMIT_BODY_BYTES_IN_FLIGHT] = {AZFN__EVENT_MEMORY_LIMIT, "bodyBytesInFlight"},
+        [AZFN__HTTP_LIMIT_MEMORY] = {AZFN__EVENT_MEMORY_LIMIT, "memory"},
+    };
+    const struct azfn__http_refusal *refusal = &parser->refusal;
     return (struct azfn__refusal){
-        .status = parser->refusal_status,
-        .event = is_memory ? AZFN__EVENT_MEMORY_LIMIT : AZFN__EVENT_INVALID_HTTP,
-        .reason = parser->refusal_reason,
-        .limit = !is_memory ? NULL : parser->is_over_budget ? "bodyBytesInFlight" : "memory",
+        .status = refusal->status,
+        .event = limits[refusal->limit].event,
+        .reason = refusal->reason,
+        .limit = limits[refusal->limit].name,
     };
 }
 

@@ -94,13 +94,15 @@ struct azfn__http_refusal azfn__http_guard_request_line(struct azfn_span line, b
     struct azfn_span target = until_blank(rest);
     bool has_version = target.length < rest.length;
     if (target.length > target_bytes || (!is_whole && !has_version)) {
-        return azfn__http_refuse(414, "the request target is longer than the limit");
+        return azfn__http_refuse_beyond(
+            target.length > target_bytes ? AZFN__HTTP_LIMIT_URL_BYTES : AZFN__HTTP_LIMIT_HEADER_BYTES, 414,
+            "the request target is longer than the limit");
     }
     if (target.length == 0) {
         return azfn__http_refuse(400, "a request line without a target");
     }
     if (!is_whole) {
-        return azfn__http_refuse(431, "the head is longer than the limit");
+        return azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_HEADER_BYTES, 431, "the head is longer than the limit");
     }
     if (!has_version) {
         return azfn__http_refuse(505, "HTTP/0.9");

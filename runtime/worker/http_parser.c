@@ -12,14 +12,13 @@
 static enum azfn__http_parser_state refuse(struct azfn__http_parser *parser, struct azfn__http_refusal refusal)
 {
     parser->phase = AZFN__HTTP_PHASE_REFUSED;
-    parser->refusal_status = refusal.status;
-    parser->refusal_reason = refusal.reason;
+    parser->refusal = refusal;
     return AZFN__HTTP_REFUSED;
 }
 
 static enum azfn__http_parser_state refuse_memory(struct azfn__http_parser *parser)
 {
-    return refuse(parser, azfn__http_refuse(503, "no memory for the request"));
+    return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_MEMORY, 503, "no memory for the request"));
 }
 
 static enum azfn__http_parser_state refuse_as_llhttp(struct azfn__http_parser *parser)
@@ -175,7 +174,7 @@ static struct azfn__http_refusal guard_line(struct azfn__http_parser *parser, st
         return AZFN__HTTP_ACCEPTED;
     }
     if (++parser->line_count > parser->limits->header_count) {
-        return azfn__http_refuse(431, "more headers than the limit");
+        return azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_HEADER_COUNT, 431, "more headers than the limit");
     }
     return azfn__http_guard_header_line(line);
 }
@@ -264,7 +263,8 @@ static enum azfn__http_parser_state refuse_long_head(struct azfn__http_parser *p
     if (parser->phase == AZFN__HTTP_PHASE_REQUEST_LINE) {
         return refuse(parser, guard_request_line(parser, azfn__buffer_span(&parser->message->head), false));
     }
-    return refuse(parser, azfn__http_refuse(431, "the head is longer than the limit"));
+    return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_HEADER_BYTES, 431,
+                                                    "the head is longer than the limit"));
 }
 
 /* Behind the line's LF, or the end. *out_is_clean: it ends with CR LF and has neither of them before. */
@@ -348,7 +348,8 @@ static enum azfn__http_parser_state start_body(struct azfn__http_parser *parser)
         return complete(parser);
     }
     if (request->content_length > parser->max_body_bytes) {
-        return refuse(parser, azfn__http_refuse(413, "a Content-Length beyond the limit"));
+        return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_BODY_BYTES, 413,
+                                                        "a Content-Length beyond the limit"));
     }
     /* no more than this for a mere announcement; the rest grows with what arrives */
     uint64_t first = request->content_length < BODY_FIRST_BYTES ? request->content_length : BODY_FIRST_BYTES;
@@ -372,7 +373,8 @@ static enum azfn__http_parser_state execute(struct azfn__http_parser *parser, co
         return refuse_memory(parser);
     }
     if (parser->is_over_budget) {
-        return refuse(parser, azfn__http_refuse(503, "the bodies of all requests reach bodyBytesInFlight"));
+        return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_BODY_BYTES_IN_FLIGHT, 503,
+                                                        "the bodies of all requests reach bodyBytesInFlight"));
     }
     if (error == HPE_OK) {
         return AZFN__HTTP_NEED_MORE;
@@ -411,7 +413,8 @@ static enum azfn__http_parser_state feed_chunk_framing(struct azfn__http_parser 
         return refuse(parser, refusal);
     }
     if (was_data && guard->data_left > parser->max_body_bytes - guard->body_bytes) {
-        return refuse(parser, azfn__http_refuse(413, "a chunked body beyond the limit"));
+        return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_BODY_BYTES, 413,
+                                                        "a chunked body beyond the limit"));
     }
     return AZFN__HTTP_NEED_MORE;
 }

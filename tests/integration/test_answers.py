@@ -245,13 +245,13 @@ class Enveloped(Answers):
                 # a status of the envelope itself would reach the caller as 500
                 self.assertEqual((answer.status, answer.json()["Outputs"]["res"]["statusCode"]), (200, status))
                 if status == 413:
-                    handler.wait_for_line("413: the body in the envelope")
+                    handler.wait_for_line("413: what the envelope brings")
 
     def test_a_message_beyond_the_limit_fails(self):
         policy = {"functions": {"AskQueue": {"maxBodyBytes": 100}}}
         with self.probe_app(forwarding=False, policy=policy) as handler:
             self.assertEqual(handler.request(probe.queue_message("AskQueue", "x" * 200)).status, 413)
-            handler.wait_for_line("413: the body in the envelope")
+            handler.wait_for_line("413: what the envelope brings")
 
     def test_a_missing_trigger_value_reaches_the_function_as_absent(self):
         response = self.shared.request(envelope("QIn", {"Data": {}}))

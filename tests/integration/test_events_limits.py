@@ -3,11 +3,15 @@
 import contextlib
 import unittest
 
-from event_case import CALLER, OF_ASK, OF_REQUEST, EventCase, ServicesCase, also, event, event_some, many, maybe
+import probe
+from event_case import (CALLER, OF_ASK, OF_CALLER, OF_REQUEST, EventCase, ServicesCase, also, event, event_some, many,
+                        maybe)
 from probe import ask, exchange
 
 OF_POST = {**OF_REQUEST, "request_method": "POST"}
 OF_BLOCK = {**OF_REQUEST, "function": "Block", "request_uri": "/api/Block"}
+SIZE = "excess_rate_limit_exceeded:size"
+SMALL = {name: {"maxBodyBytes": 10} for name in ("Ask", "AskReturn", "AskQueue", "StreamIn")}
 
 
 class Requests(EventCase):
@@ -68,15 +72,85 @@ class Requests(EventCase):
         handler.wait_for_line("its thread is back")
 
 
+class Sizes(EventCase):
+    """What is refused before its head was read says no more than that."""
+
+    HEAD = f"POST /api/Ask HTTP/1.1\r\nHost: localhost\r\nX-Azure-Functions-InvocationId: ask-1\r\n{CALLER}"
+
+    def assert_refused(self, status, request, limits=None, functions=None):
+        handler = self.start(policy={"limits": limits or {}, "functions": functions or {}})
+        request = request if isinstance(request, bytes) else request.encode()
+        self.assertEqual(exchange(self.connect(handler), request).status, status)
+
+    @event("WARN", "worker", SIZE, **OF_POST, status=413, limit="maxBodyBytes")
+    def test_a_body(self):
+        self.assert_refused(413, ask("reply", method="POST", body=b"x" * 11, headers=CALLER), functions=SMALL)
+
+    @event("WARN", "worker", SIZE, **OF_POST, status=413, limit="maxBodyBytes")
+    def test_a_body_in_chunks(self):
+        self.assert_refused(413, f"{self.HEAD}Transfer-Encoding: chunked\r\n\r\nb\r\n{'x' * 11}", functions=SMALL)
+
+    @event("WARN", "worker", SIZE, **{**OF_POST, "function": "StreamIn", "request_uri": "/api/StreamIn"}, status=413,
+           limit="maxBodyBytes")
+    def test_a_body_that_its_function_reads_while_it_comes(self):
+        handler = self.start(policy={"functions": SMALL})
+        with self.connect(handler) as connection:
+            head = self.HEAD.replace("/api/Ask", "/api/StreamIn")
+            connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\nb\r\n".encode())
+            self.await_event(handler, SIZE)
+
+    @event("WARN", "worker", SIZE, function="AskQueue", invocation_id="event-1", status=413, limit="maxBodyBytes")
+    def test_a_message_in_an_envelope(self):
+        self.assert_refused(413, probe.queue_message("AskQueue", "x" * 11), functions=SMALL)
+
+    @event("WARN", "worker", SIZE, function="AskReturn", invocation_id="event-1", **OF_CALLER,
+           request_uri="/api/AskReturn", status=413, limit="maxBodyBytes")
+    def test_a_body_in_an_envelope(self):
+        request = {"Url": "http://localhost/api/AskReturn", "Method": "GET", "Query": {}, "Params": {},
+                   "Headers": {"X-Forwarded-For": ["198.51.100.1, 203.0.113.7:50123"]}, "Body": "x" * 11}
+        # the status is in the answer's envelope
+        self.assert_refused(200, probe.envelope("AskReturn", {"Data": {"req": request}, "Metadata": {}}),
+                            functions=SMALL)
+
+    @event("WARN", "worker", SIZE, status=414, limit="urlBytes")
+    def test_a_url(self):
+        self.assert_refused(414, ask("reply", path=f"/api/Ask?{'q' * 300}"), {"urlBytes": 256})
+
+    @event("WARN", "worker", SIZE, **OF_REQUEST, status=400, limit="queryParameters")
+    def test_a_query(self):
+        self.assert_refused(400, ask("reply", path=f"/api/Ask?{'q&' * 512}", headers=CALLER))
+
+    @event("WARN", "worker", SIZE, status=431, limit="headerBytes")
+    def test_a_head(self):
+        self.assert_refused(431, f"{self.HEAD}X: {'x' * 1024}\r\n\r\n", {"headerBytes": 1024})
+
+    @event("WARN", "worker", SIZE, status=431, limit="headerCount")
+    def test_headers(self):
+        self.assert_refused(431, self.HEAD + "X: y\r\n" * 8, {"headerCount": 8})
+
+    @event("WARN", "worker", SIZE, **OF_POST, status=431, limit="trailerBytes")
+    def test_trailers(self):
+        self.assert_refused(431, f"{self.HEAD}Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n", {"trailerBytes": 3})
+
+    @event("WARN", "worker", SIZE, **OF_POST, status=400, limit="chunkExtensionBytes")
+    def test_chunk_extensions(self):
+        self.assert_refused(400, f"{self.HEAD}Transfer-Encoding: chunked\r\n\r\n0;x=y\r\n", {"chunkExtensionBytes": 3})
+
+
 class SlowClients(EventCase):
     SHORT = {"limits": {"headerTimeoutMs": 400, "bodyTimeoutMs": 400, "sendTimeoutMs": 400, "minBytesPerSecond": 100}}
 
-    @event("WARN", "worker", "input_validation_fail:slow_client", **OF_POST, status=408)
-    def test_a_request_that_stops(self):
+    @event("WARN", "worker", "input_validation_fail:slow_client", status=408, limit="headerTimeoutMs")
+    def test_a_head_that_stops(self):
+        request = ask("reply", headers=CALLER)
+        self.assertEqual(exchange(self.connect(self.start(policy=self.SHORT)), request[:-1]).status, 408)
+
+    @event("WARN", "worker", "input_validation_fail:slow_client", **OF_POST, status=408, limit="bodyTimeoutMs")
+    def test_a_body_that_stops(self):
         request = ask("reply", method="POST", body=b"x" * 1000, headers=CALLER)
         self.assertEqual(exchange(self.connect(self.start(policy=self.SHORT)), request[:-1]).status, 408)
 
-    @event("WARN", "worker", "input_validation_fail:slow_client", **OF_REQUEST)
+    @event("WARN", "worker", "input_validation_fail:slow_client", **OF_REQUEST, limit="sendTimeoutMs")
     def test_an_answer_that_is_not_taken(self):
         self.connect(self.start(policy=self.SHORT)).sendall(ask("big=40000000 reply", headers=CALLER))
 

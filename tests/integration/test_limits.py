@@ -94,7 +94,7 @@ class Sizes(LimitsCase):
     def run_nothing(self):
         pass
 
-    def assert_limit(self, make, status, text, event="input_validation_fail:http"):
+    def assert_limit(self, make, status, text, event="excess_rate_limit_exceeded:size"):
         """make(n): a request that has n more than the limit."""
         self.assert_served(self.shared, make(0))
         self.assert_refused(self.shared, make(1), status, event, text)
@@ -195,8 +195,9 @@ class Times(LimitsCase):
         for half in ("GET /api/Ht", f"GET /api/HttpEnv HTTP/1.1\r\n{HOST}", self.HALF, self.HALF + "x" * 39,
                      CHUNKED, f"{CHUNKED}4", f"{CHUNKED}4\r\nabcd\r\n0\r\n"):
             with self.subTest(half=half[-20:]):
+                part = "head" if half.startswith("GET") else "body"
                 begin = time.monotonic()
-                self.assert_refused(self.shared, half, 408, self.EVENT, "the request did not arrive in time")
+                self.assert_refused(self.shared, half, 408, self.EVENT, f"the {part} did not arrive in time")
                 self.assertGreaterEqual(time.monotonic() - begin, 0.39)
 
     def drip(self, connection, pieces, pause):

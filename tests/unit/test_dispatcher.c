@@ -251,13 +251,15 @@ static void each_refusal_has_its_event(void **state)
         const char *request;
         enum azfn__security_event event;
         int status;
+        const char *limit;
     } cases[] = {
-        {"PATCH /api/echo HTTP/1.1\r\nHost: h\r\n\r\n", AZFN__EVENT_INVALID_ROUTE, 405},
-        {"GET /api/hello HTTP/1.1\r\n\r\n", AZFN__EVENT_INVALID_HTTP, 400},
-        {"\x16\x03\x01", AZFN__EVENT_INVALID_HTTP, 400},
-        {"POST /api/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n", AZFN__EVENT_INVALID_HTTP, 413},
-        {"POST /message HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", AZFN__EVENT_INVALID_ENVELOPE, 400},
-        {"POST /message HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", AZFN__EVENT_FORGED_ENVELOPE, 400},
+        {"PATCH /api/echo HTTP/1.1\r\nHost: h\r\n\r\n", AZFN__EVENT_INVALID_ROUTE, 405, ""},
+        {"GET /api/hello HTTP/1.1\r\n\r\n", AZFN__EVENT_INVALID_HTTP, 400, ""},
+        {"\x16\x03\x01", AZFN__EVENT_INVALID_HTTP, 400, ""},
+        {"POST /api/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n", AZFN__EVENT_SIZE_LIMIT, 413,
+         "maxBodyBytes"},
+        {"POST /message HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", AZFN__EVENT_INVALID_ENVELOPE, 400, ""},
+        {"POST /message HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", AZFN__EVENT_FORGED_ENVELOPE, 400, ""},
     };
     struct fixture fixture;
     struct log_reader reader;
@@ -269,7 +271,7 @@ static void each_refusal_has_its_event(void **state)
         connect_to(&fixture, &client);
         send_text(&client, cases[i].request);
         take(&client);
-        require_told(&fixture, &reader, cases[i].event, cases[i].status, "");
+        require_told(&fixture, &reader, cases[i].event, cases[i].status, cases[i].limit);
         disconnect(&client);
     }
     stop_reading(&reader);
