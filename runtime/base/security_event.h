@@ -189,12 +189,13 @@
     X(DESTINATION_REFUSED, "authz_fail:destination", ERROR, BROKER, COUNTED, \
       AZFN__FIELDS_OF_DESTINATION, \
       "A function asked for a destination that azfn.json does not grant to it.", "As for authz_fail:secret.") \
-    X(SETTING_REFUSED, "authz_fail:setting", ERROR, WORKER, EACH, \
-      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SETTING), \
-      "A function asked for a setting that azfn.json does not grant to it; each once per worker.", \
+    X(SETTING_REFUSED, "authz_fail:setting", ERROR, WORKER, COUNTED, \
+      AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SETTING) | AZFN__FIELD_BIT(COUNT), \
+      "A function asked for a setting that azfn.json does not grant to it.", \
       "As for authz_fail:secret.") \
-    X(OTHERS_REFUSED, "authz_fail:others", ERROR, BROKER, COUNTED, AZFN__FIELD_BIT(COUNT), \
-      "The worker was refused more different things than are told one by one.", "Treat it as an exploited function.") \
+    X(OTHERS_REFUSED, "authz_fail:others", ERROR, ANY, COUNTED, AZFN__FIELD_BIT(COUNT), \
+      "The worker was refused more different things, or functions more different settings, than are told one by one.", \
+      "Treat it as an exploited function.") \
     X(DESTINATION_RULE, "input_validation_fail:destination", WARNING, BROKER, COUNTED, \
       AZFN__FIELDS_OF_DESTINATION, \
       "A function asked a destination for a path, method, header or size that its rules in azfn.json refuse.", \
@@ -258,9 +259,12 @@
     X(BLOCKING_LIMIT, "excess_rate_limit_exceeded:blocking", WARNING, WORKER, EACH, \
       AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS) | AZFN__FIELD_BIT(LIMIT), \
       "Too many invocations of blocking functions wait for a thread; 429.", "Raise blockingThreads, or block less.") \
-    X(CONNECTION_LIMIT, "excess_rate_limit_exceeded:connections", WARNING, WORKER, EACH, AZFN__FIELD_BIT(LIMIT), \
-      "More connections than the limit; new ones wait.", \
-      "The host has one per request in flight: see requestsInFlight.") \
+    X(CONNECTION_LIMIT, "excess_rate_limit_exceeded:connections", WARNING, WORKER, COUNTED, \
+      AZFN__FIELD_BIT(LIMIT) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
+      "A connection came beyond the limit, or one that the system lacks descriptors or memory for. The reason says what " \
+      "became of it: another one that was idle was closed for it, it was closed, or it waits.", \
+      "The host has one per request in flight: scale out, or raise connections or requestsInFlight. Where the host has " \
+      "fewer, something on this machine connects to the port directly.") \
     X(MEMORY_LIMIT, "excess_rate_limit_exceeded:memory", WARNING, WORKER, EACH, \
       AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(STATUS) | AZFN__FIELD_BIT(LIMIT), \
       "The bodies in memory have reached bodyBytesInFlight, or memory is short; 503.", \

@@ -84,13 +84,20 @@ void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__l
 void azfn__blocking_job_refuse_setting(struct azfn__blocking_job *job, struct azfn_span name)
 {
     for (size_t i = 0; i < job->refused_setting_count; i++) {
-        if (azfn__span_equal(job->refused_settings[i], name)) {
+        if (azfn__span_equal(job->refused_settings[i].name, name)) {
+            job->refused_settings[i].times++;
             return;
         }
     }
-    bool has_room = job->refused_setting_count < AZFN__JOB_REFUSED_SETTINGS;
-    struct azfn_span copy = has_room ? azfn__arena_copy(&job->invocation->arena, name) : azfn__absent();
+    struct azfn__arena *arena = &job->invocation->arena;
+    if (!job->refused_settings) {
+        job->refused_settings = azfn__arena_alloc(arena, AZFN__JOB_REFUSED_SETTINGS * sizeof(*job->refused_settings));
+    }
+    bool has_room = job->refused_settings && job->refused_setting_count < AZFN__JOB_REFUSED_SETTINGS;
+    struct azfn_span copy = has_room ? azfn__arena_copy(arena, name) : azfn__absent();
     if (azfn_span_is_present(copy)) {
-        job->refused_settings[job->refused_setting_count++] = copy;
+        job->refused_settings[job->refused_setting_count++] = (struct azfn__refused_setting){.name = copy, .times = 1};
+    } else {
+        job->other_refused_settings++;
     }
 }

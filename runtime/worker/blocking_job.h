@@ -15,7 +15,12 @@
 #include <stdatomic.h>
 #include <uv.h>
 
-#define AZFN__JOB_REFUSED_SETTINGS 8
+#define AZFN__JOB_REFUSED_SETTINGS 64
+
+struct azfn__refused_setting {
+    struct azfn_span name;
+    uint64_t times;
+};
 
 struct azfn__blocking_pool;
 
@@ -32,8 +37,9 @@ struct azfn__blocking_job {
     struct azfn__http_response response; /* its spans live in the invocation */
     struct azfn__buffer told; /* frames for the broker */
     struct azfn__dropped_logs dropped; /* that told had no room for */
-    struct azfn_span refused_settings[AZFN__JOB_REFUSED_SETTINGS]; /* for the log; later ones are not told */
+    struct azfn__refused_setting *refused_settings; /* for the log; as many as there may be, once there is one */
     size_t refused_setting_count;
+    uint64_t other_refused_settings; /* how many times it asked for more than these */
 };
 
 /* Makes it new for the next invocation; what it keeps needs memory until it is cleaned up. */

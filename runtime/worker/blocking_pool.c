@@ -141,7 +141,10 @@ static void pass_told(struct azfn__blocking_job *job, struct azfn__invocation *i
 {
     azfn__dispatcher_tell_dropped(invocation->dispatcher, invocation, &job->dropped);
     for (size_t i = 0; i < job->refused_setting_count; i++) {
-        azfn__invocation_report_setting(invocation, job->refused_settings[i]);
+        azfn__invocation_report_setting(invocation, job->refused_settings[i].name, job->refused_settings[i].times);
+    }
+    if (job->other_refused_settings > 0) {
+        azfn__event_counts_add_others(&invocation->dispatcher->event_counts, job->other_refused_settings);
     }
     azfn__broker_client_pass(invocation->dispatcher->broker, azfn__buffer_span(&job->told));
 }

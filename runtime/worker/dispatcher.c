@@ -69,7 +69,8 @@ enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_lo
     }
     dispatcher->deadline_timer.data = dispatcher;
     if (uv_timer_init(loop, &dispatcher->deadline_timer) != 0 ||
-        azfn__callers_init(&dispatcher->callers, dispatcher) != AZFN_OK) {
+        azfn__callers_init(&dispatcher->callers, dispatcher) != AZFN_OK ||
+        azfn__event_counts_init(&dispatcher->event_counts, dispatcher) != AZFN_OK) {
         free(dispatcher->functions);
         return AZFN_ERROR_SYSTEM;
     }
@@ -91,6 +92,7 @@ void azfn__dispatcher_clean_up(struct azfn__dispatcher *dispatcher)
     free_list(dispatcher->free);
     free_list(dispatcher->spare);
     azfn__callers_clean_up(&dispatcher->callers);
+    azfn__event_counts_clean_up(&dispatcher->event_counts);
     free(dispatcher->functions);
     dispatcher->free = NULL;
     dispatcher->spare = NULL;

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "worker/broker_client.h"
 #include "worker/callers.h"
+#include "worker/event_counts.h"
 #include "worker/flight_record.h"
 #include "worker/invocation.h"
 
@@ -24,9 +25,6 @@ struct azfn__dispatcher_function {
     uint32_t in_flight;
 };
 
-/* How many refusals of settings the log is told of: each function and name once. */
-#define AZFN__REFUSED_SETTINGS 64
-
 struct azfn__dispatcher {
     uv_loop_t *loop;
     const struct azfn__config *config;
@@ -41,9 +39,8 @@ struct azfn__dispatcher {
     struct azfn__invocation *free; /* warm */
     size_t free_count;
     struct azfn__invocation *spare; /* without memory of their own; never given back, since functions may hold them */
-    uint64_t refused_settings[AZFN__REFUSED_SETTINGS]; /* hashes of those that the log was told of */
-    size_t refused_setting_count;
     struct azfn__callers callers;
+    struct azfn__event_counts event_counts;
 };
 
 /* Why a request is not taken. */
@@ -111,6 +108,8 @@ void azfn__dispatcher_tell(struct azfn__dispatcher *dispatcher, const struct azf
 /* What a function has logged and there was no room for: dropped has nothing more to tell then. */
 void azfn__dispatcher_tell_dropped(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                                    struct azfn__dropped_logs *dropped);
+/* Writes the counts of events that are not told yet. */
+void azfn__dispatcher_tell_counts(struct azfn__dispatcher *dispatcher);
 void azfn__dispatcher_tell_refusal(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                                    const struct azfn__refusal *refusal);
 

@@ -49,6 +49,12 @@ void azfn__dispatcher_tell_dropped(struct azfn__dispatcher *dispatcher, const st
     }
 }
 
+void azfn__dispatcher_tell_counts(struct azfn__dispatcher *dispatcher)
+{
+    azfn__callers_tell(&dispatcher->callers);
+    azfn__event_counts_tell(&dispatcher->event_counts);
+}
+
 void azfn__dispatcher_tell_refusal(struct azfn__dispatcher *dispatcher, const struct azfn__invocation *invocation,
                                    const struct azfn__refusal *refusal)
 {

@@ -185,8 +185,8 @@ void azfn__invocation_answer_status(struct azfn__invocation *invocation, uint16_
 void azfn__invocation_answer_timeout(struct azfn__invocation *invocation);
 /* Passes a response on to whoever waits for it. The invocation may be gone afterwards. */
 void azfn__invocation_send(struct azfn__invocation *invocation, const struct azfn__http_response *response);
-/* The log is told, once, that the function asked for a setting that it is not granted. On the loop. */
-void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct azfn_span name);
+/* The log is told that the function asked for a setting that it is not granted. On the loop. */
+void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct azfn_span name, uint64_t times);
 /* Sends the collected logs as lines of their own, where no answer carries them. */
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation);
 /* The log is told how many were not collected, once. */

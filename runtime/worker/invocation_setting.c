@@ -1,5 +1,4 @@
 /* azfn_setting(). */
-#include "base/hash.h"
 #include "base/span.h"
 #include "worker/blocking_job.h"
 #include "worker/dispatcher.h"
@@ -9,36 +8,16 @@
 
 #define SHOWN_BYTES 128
 
-/* False: the log was told already, or of too many others. */
-static bool is_new_refusal(struct azfn__dispatcher *dispatcher, uint64_t refusal)
-{
-    for (size_t i = 0; i < dispatcher->refused_setting_count; i++) {
-        if (dispatcher->refused_settings[i] == refusal) {
-            return false;
-        }
-    }
-    if (dispatcher->refused_setting_count == AZFN__REFUSED_SETTINGS) {
-        return false;
-    }
-    dispatcher->refused_settings[dispatcher->refused_setting_count++] = refusal;
-    return true;
-}
-
-void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct azfn_span name)
+void azfn__invocation_report_setting(struct azfn__invocation *invocation, struct azfn_span name, uint64_t times)
 {
     char text[256];
-    struct azfn_span function = invocation->function->config->name;
-    uint64_t refusal = azfn__hash(azfn__hash(AZFN__HASH_SEED, function), name);
-    if (!is_new_refusal(invocation->dispatcher, refusal)) {
-        return;
-    }
     int shown = (int)(name.length < SHOWN_BYTES ? name.length : SHOWN_BYTES);
     int length =
         snprintf(text, sizeof(text), "the function asked for a setting that azfn.json does not grant to it: %.*s",
                  shown, name.data);
     const struct azfn__event_fields fields = {.setting = name};
-    azfn__dispatcher_tell(invocation->dispatcher, invocation, AZFN__EVENT_SETTING_REFUSED, &fields,
-                          azfn__span(text, length > 0 ? (size_t)length : 0));
+    azfn__event_counts_add(&invocation->dispatcher->event_counts, invocation, AZFN__EVENT_SETTING_REFUSED, &fields,
+                           azfn__span(text, length > 0 ? (size_t)length : 0), times);
 }
 
 struct azfn_span azfn_setting(struct azfn_invocation *handle, const char *name)
@@ -56,7 +35,7 @@ struct azfn_span azfn_setting(struct azfn_invocation *handle, const char *name)
     }
     struct azfn__blocking_job *job = azfn__blocking_job_current();
     if (!job) {
-        azfn__invocation_report_setting(invocation, wanted);
+        azfn__invocation_report_setting(invocation, wanted, 1);
     } else {
         azfn__blocking_job_refuse_setting(job, wanted);
     }

@@ -268,7 +268,7 @@ static bool serve(struct worker *worker, const struct azfn__app *app)
     azfn__broker_client_send(&worker->broker, AZFN__FRAME_READY, azfn__span("", 0));
     uv_run(&worker->loop, UV_RUN_DEFAULT);
     azfn__broker_client_finish(&worker->broker, END_MS);
-    azfn__callers_tell(&worker->dispatcher.callers);
+    azfn__dispatcher_tell_counts(&worker->dispatcher);
     azfn__broker_client_finish(&worker->broker, END_MS);
     end_without_lost_threads(worker);
     azfn__blocking_pool_clean_up(&worker->pool);

@@ -72,9 +72,25 @@ class Grants(PolicyCase):
         self.assertEqual(self.ask(handler, "request=partner,DELETE,x", times=2), "FORBIDDEN")
 
     @event("ERROR", "worker", "authz_fail:setting", **OF_ASK, setting="OTHER")
+    @event_at_end("ERROR", "worker", "authz_fail:setting", function="Ask", setting="OTHER", count=2)
     def test_a_setting(self):
         handler = self.start_services(self.POLICY)
-        self.ask(handler, "setting=OTHER", times=3)  # one line for each worker and setting
+        self.ask(handler, "setting=OTHER", times=3)
+
+    @event("ERROR", "worker", "authz_fail:others")
+    @event_at_end("ERROR", "worker", "authz_fail:others", count=15)
+    @many("authz_fail:setting")
+    def test_more_settings_than_are_told_one_by_one(self):
+        handler = self.start_services(self.POLICY)
+        self.ask(handler, " ".join(f"setting=X{number}" for number in range(80)))
+
+    @event("ERROR", "worker", "authz_fail:others")
+    @event_at_end("ERROR", "worker", "authz_fail:others", count=15)
+    @many("authz_fail:setting")
+    def test_more_settings_than_are_told_one_by_one_of_a_function_on_a_thread(self):
+        handler = self.start_services(self.POLICY)
+        words = " ".join(f"setting=X{number}" for number in range(80))
+        self.assertEqual(handler.request(probe.ask(f"{words} reply", path="/api/Block")).status, 200)
 
     @event("ERROR", "broker", "authz_fail:others")
     @event_at_end("ERROR", "broker", "authz_fail:others", count=43)

@@ -577,7 +577,7 @@ static void a_message_that_is_not_json_is_told_once(void **state)
     clean_up_told(&fixture, &client, &reader);
 }
 
-static void each_setting_that_is_refused_is_told_once(void **state)
+static void each_setting_that_is_refused_is_told_once_and_then_counted(void **state)
 {
     (void)state;
     static const char *const functions_of_both_kinds[] = {"set", "setb"};
@@ -597,6 +597,12 @@ static void each_setting_that_is_refused_is_told_once(void **state)
             assert_true(span_is(reader.log.fields.trace_id, TRACE));
         }
         require_no_log(&fixture, &reader);
+    }
+    azfn__dispatcher_tell_counts(&fixture.dispatcher);
+    for (size_t i = 0; i < 4; i++) {
+        require_event(&fixture, &reader, AZFN__EVENT_SETTING_REFUSED);
+        assert_true(span_is(reader.log.fields.function, functions_of_both_kinds[i / 2]));
+        assert_int_equal(reader.log.fields.count.value, i % 2 == 0 ? 3 : 1);
     }
     clean_up_told(&fixture, &client, &reader);
 }
@@ -633,7 +639,7 @@ int main(void)
         cmocka_unit_test(what_was_dropped_is_told_when_the_broker_has_caught_up),
         cmocka_unit_test(input_that_is_not_json_is_told_once),
         cmocka_unit_test(a_message_that_is_not_json_is_told_once),
-        cmocka_unit_test(each_setting_that_is_refused_is_told_once),
+        cmocka_unit_test(each_setting_that_is_refused_is_told_once_and_then_counted),
         cmocka_unit_test(an_event_after_the_end_of_its_invocation_is_not_anothers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
