@@ -23,7 +23,8 @@
           AZFN__FIELD_BIT(BROKER_USER) | AZFN__FIELD_BIT(WORKER_USER) | AZFN__FIELD_BIT(LAYERS_ON) | \
           AZFN__FIELD_BIT(LAYERS_OFF), \
       "The handler serves.", \
-      "Compare build and layers_off with what you deployed. A start that nobody asked for has a sys_crash before it.") \
+      "Compare build and layers_off with what you deployed. A start that nobody asked for follows a sys_crash or a " \
+      "malicious event; where none is before it the handler was killed, as for its memory: see the platform's logs.") \
     X(WORKER_STARTUP, "sys_startup:worker", INFORMATION, BROKER, EACH, AZFN__FIELD_BIT(DURATION_MS), \
       "A worker serves: the first one, or one that takes the place of another.", "Nothing.") \
     X(SHUTDOWN, "sys_shutdown", INFORMATION, BROKER, EACH, AZFN__FIELD_BIT(SIGNAL) | AZFN__FIELD_BIT(REASON), \
@@ -58,6 +59,10 @@
     X(LAUNCHER_CRASH, "sys_crash:launcher", ERROR, BROKER, EACH, AZFN__FIELD_BIT(REASON), \
       "The launcher has ended or hangs: the handler ends, and the host starts it again.", \
       "Look for what has ended it: the out-of-memory killer, an operator.") \
+    X(BROKER_CRASH, "sys_crash:broker", ERROR, BROKER, EACH, AZFN__FIELD_BIT(SIGNAL), \
+      "The broker was ended by a signal that a fault in it raises: the handler ends, and the host starts it again.", \
+      "A fault in azfn or a library, or somebody who tries to exploit one by way of what services answer: report it. " \
+      "Lines that were not yet taken are lost. A kill, as for its memory, leaves no such event.") \
     X(WORKER_RESTART, "sys_restart:worker", WARNING, BROKER, EACH, AZFN__FIELD_BIT(REASON), \
       "Another worker is started in the place of one that ended, or that says it can't go on for long.", \
       "See the event before it.") \

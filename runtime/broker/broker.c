@@ -7,6 +7,7 @@
 #include "broker/environment.h"
 #include "broker/environment_audit.h"
 #include "broker/host_watch.h"
+#include "broker/last_words.h"
 #include "broker/launcher.h"
 #include "broker/listener.h"
 #include "broker/log_sink.h"
@@ -114,6 +115,12 @@ static bool fork_launcher(struct broker *broker)
         return fault(broker, "can't fork the launcher: %s", strerror(errno));
     }
     return true;
+}
+
+static bool prepare_last_words(struct broker *broker)
+{
+    return azfn__last_words_prepare(&broker->log) == AZFN_OK ||
+           fault(broker, "can't watch for crashes: %s", strerror(errno));
 }
 
 /* It is part of the program, wherever the app's root is. */
@@ -453,9 +460,9 @@ int azfn__broker_run(const struct azfn__app *app)
     azfn__arena_init(&broker.arena, ARENA_MAX_BYTES);
     prctl(PR_SET_NAME, "azfn-broker", 0, 0, 0);
 
-    if (prepare_process(&broker) && fork_launcher(&broker) && find_module(&broker) && take_environment(&broker) &&
-        check_sandbox(&broker) && check_services(&broker) && seal_configuration(&broker) && bind_port(&broker) &&
-        give_up_privileges(&broker)) {
+    if (prepare_process(&broker) && fork_launcher(&broker) && prepare_last_words(&broker) && find_module(&broker) &&
+        take_environment(&broker) && check_sandbox(&broker) && check_services(&broker) && seal_configuration(&broker) &&
+        bind_port(&broker) && give_up_privileges(&broker)) {
         run_loop(&broker);
     }
     azfn__launcher_end(&broker.launcher, LAST_WORDS_MS);

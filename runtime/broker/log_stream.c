@@ -49,8 +49,7 @@ void azfn__log_stream_make_own(struct azfn__log_stream *stream)
     close(own);
 }
 
-/* As write() does, but never waits: -1 with EAGAIN. */
-static ssize_t put(const struct azfn__log_stream *stream, const char *data, size_t length)
+ssize_t azfn__log_stream_put(const struct azfn__log_stream *stream, const char *data, size_t length)
 {
     if (stream->kind == AZFN__LOG_STREAM_OWN) {
         return write(stream->fd, data, length);
@@ -71,7 +70,7 @@ void azfn__log_stream_write(struct azfn__log_stream *stream)
 {
     size_t written = stream->begun_bytes;
     while (written < stream->pending.length && !stream->is_closed) {
-        ssize_t count = put(stream, stream->pending.data + written, stream->pending.length - written);
+        ssize_t count = azfn__log_stream_put(stream, stream->pending.data + written, stream->pending.length - written);
         if (count >= 0) {
             written += (size_t)count;
         } else if (errno == EAGAIN || errno == ENOSPC || errno == EDQUOT) {

@@ -8,6 +8,8 @@
 
 #include <azfn.h>
 
+#include <sys/types.h>
+
 #define AZFN__LOG_PENDING_MAX_BYTES ((size_t)256 << 10)
 
 enum azfn__log_stream_kind {
@@ -33,6 +35,8 @@ void azfn__log_stream_make_own(struct azfn__log_stream *stream);
 /* False: the stream is closed, or has more pending than room_bytes with the line. One that closes meanwhile keeps the
  * line pending. */
 AZFN_MUST_USE bool azfn__log_stream_add(struct azfn__log_stream *stream, struct azfn_span line, size_t room_bytes);
+/* As write() does, but never waits: -1 with EAGAIN. A handler of signals may call it. */
+ssize_t azfn__log_stream_put(const struct azfn__log_stream *stream, const char *data, size_t length);
 /* Of what is pending, as much as is taken now. */
 void azfn__log_stream_write(struct azfn__log_stream *stream);
 /* What from has pending, the line that it has begun too, is pending here. Where memory is short nothing changes. */

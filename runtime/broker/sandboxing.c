@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <netdb.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #define HTTPS_PORT 443
 #define HTTP_PORT 80
@@ -151,45 +149,6 @@ enum azfn_error azfn__sandboxing_begin(const struct azfn__config *config)
     return config->is_sandbox_report_only ? AZFN_OK : error;
 }
 
-/* The log's state is unknown: what is needed for this line was made ready before. */
-static struct azfn__buffer last_line;
-static struct azfn__log_sink *last_line_log;
-
-static void on_forbidden_call(int signal_number, siginfo_t *info, void *context)
-{
-    struct timespec now;
-    (void)signal_number;
-    (void)context;
-    clock_gettime(CLOCK_REALTIME, &now);
-    const struct azfn__log_entry entry = {
-        .event = AZFN__EVENT_BROKER_VIOLATION,
-        .origin = AZFN__ORIGIN_BROKER,
-        .fields = {.system_call_number = AZFN__NUMBER(info->si_syscall)},
-        .description = AZFN__SPAN("the broker ends, since it made a system call that its sandbox forbids"),
-        .app_id = last_line_log->app_id,
-        .sequence = last_line_log->sequence + 1,
-        .time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
-    const struct azfn__log_stream *stream = &last_line_log->streams[1];
-    if (stream->begun_bytes > 0) {
-        azfn__buffer_append_char(&last_line, '\n'); /* what was begun stays half a line */
-    }
-    azfn__log_line_append(&last_line, &entry);
-    ssize_t written = write(stream->is_closed ? STDOUT_FILENO : STDERR_FILENO, last_line.data, last_line.length);
-    _exit(written < 0 ? 2 : 1);
-}
-
-static bool watch_calls(struct azfn__log_sink *log)
-{
-    last_line_log = log;
-    azfn__buffer_init(&last_line, AZFN__LOG_LINE_MAX_BYTES * 2);
-    if (!azfn__buffer_reserve(&last_line, AZFN__LOG_LINE_MAX_BYTES)) {
-        return false;
-    }
-    struct sigaction action = {.sa_sigaction = on_forbidden_call, .sa_flags = SA_SIGINFO};
-    sigfillset(&action.sa_mask);
-    return sigaction(SIGSYS, &action, NULL) == 0;
-}
-
 /* Of "https://name:8443/path" or ".vault.localhost:8443". */
 static uint16_t port_of(struct azfn_span url, uint16_t otherwise)
 {
@@ -285,7 +244,6 @@ static void load_resolver(void)
 enum azfn_error azfn__sandboxing_enter(const struct azfn__services *services,
                                        const struct azfn__services_options *options)
 {
-    unsigned layers = azfn__sandbox_layers();
     bool is_report_only = options->config->is_sandbox_report_only;
     if (services->https) {
         load_resolver();
@@ -294,8 +252,8 @@ enum azfn_error azfn__sandboxing_enter(const struct azfn__services *services,
     if (!is_report_only && restrict_files_and_ports(services, options) != AZFN_OK) {
         return AZFN_ERROR_SYSTEM;
     }
-    if (!(layers & AZFN__SANDBOX_SECCOMP) || !watch_calls(options->log)) {
-        return layers & AZFN__SANDBOX_SECCOMP ? AZFN_ERROR_SYSTEM : AZFN_OK;
+    if (!(azfn__sandbox_layers() & AZFN__SANDBOX_SECCOMP)) {
+        return AZFN_OK;
     }
     enum azfn_error error = azfn__seccomp_apply(AZFN__SECCOMP_BROKER, is_report_only);
     return is_report_only ? AZFN_OK : error;

@@ -33,7 +33,7 @@ void azfn__sandboxing_list(const struct azfn__sandboxing *sandboxing, const stru
 AZFN_MUST_USE enum azfn_error azfn__sandboxing_begin(const struct azfn__config *config);
 
 /* When all that the broker needs is loaded: reads what TLS and the resolver need, connects to the ports that the
- * configuration names, executes nothing. A system call that it forbids is an event on stderr, and the end. Error:
+ * configuration names, executes nothing. A system call that it forbids raises SIGSYS, see broker/last_words.h. Error:
  * AZFN_ERROR_SYSTEM with errno. */
 AZFN_MUST_USE enum azfn_error azfn__sandboxing_enter(const struct azfn__services *services,
                                                      const struct azfn__services_options *options);

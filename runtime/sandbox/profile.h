@@ -30,8 +30,8 @@ void azfn__profile_allow_if_both(struct azfn__profile *profile, int call, const 
 void azfn__profile_refuse(struct azfn__profile *profile, const int *calls, size_t count, int error);
 /* No memory that is executable; anonymous only where so. */
 void azfn__profile_allow_data_memory(struct azfn__profile *profile, bool is_anonymous_only);
-/* An abort(), of this process. */
-void azfn__profile_allow_abort(struct azfn__profile *profile);
+/* This signal to a thread of this process, as abort() sends it. */
+void azfn__profile_allow_raise(struct azfn__profile *profile, int signal);
 
 void azfn__profile_start(struct azfn__profile *profile);
 void azfn__profile_broker(struct azfn__profile *profile);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -74,14 +75,18 @@ static void refuse_programs_in_memory(struct azfn__profile *profile)
 void azfn__profile_broker(struct azfn__profile *profile)
 {
     static const uint32_t requests[] = {FIONBIO, FIONREAD, TCGETS};
+    /* by which it ends after its last words */
+    static const int deaths[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS};
     azfn__profile_start(profile);
     azfn__profile_allow(profile, CALLS, AZFN__CALL_COUNT(CALLS));
     azfn__profile_allow_data_memory(profile, false);
     refuse_programs_in_memory(profile);
-    azfn__profile_allow_abort(profile);
     allow_sockets(profile);
     for (size_t i = 0; i < AZFN__CALL_COUNT(requests); i++) {
         azfn__profile_allow_if(profile, SCMP_SYS(ioctl), 1, UINT32_MAX, requests[i]);
+    }
+    for (size_t i = 0; i < AZFN__CALL_COUNT(deaths); i++) {
+        azfn__profile_allow_raise(profile, deaths[i]);
     }
     /* threads, no processes */
     azfn__profile_allow_if(profile, SCMP_SYS(clone), 0, CLONE_THREAD | CLONE_VM | CLONE_NEWUSER,

@@ -1,5 +1,6 @@
 #include "sandbox/profile.h"
 
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -38,7 +39,7 @@ void azfn__profile_worker(struct azfn__profile *profile)
 {
     azfn__profile_allow(profile, CALLS, AZFN__CALL_COUNT(CALLS));
     azfn__profile_allow_data_memory(profile, true);
-    azfn__profile_allow_abort(profile);
+    azfn__profile_allow_raise(profile, SIGABRT); /* a death by it is to be told as that */
     allow_but_on_listener(profile, SCMP_SYS(shutdown), SHUT_WR);
     /* libuv sets it on each connection */
     allow_but_on_listener(profile, SCMP_SYS(ioctl), FIONBIO);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +67,11 @@ void azfn__profile_allow_data_memory(struct azfn__profile *profile, bool is_anon
     }
 }
 
-/* A death by SIGABRT is to be told as that, and a signal to oneself does nothing that a crash does not. */
-void azfn__profile_allow_abort(struct azfn__profile *profile)
+void azfn__profile_allow_raise(struct azfn__profile *profile, int signal)
 {
-    const struct scmp_arg_cmp abort_of_self[] = {SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)getpid()),
-                                                 SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, SIGABRT)};
-    azfn__profile_allow_if_both(profile, SCMP_SYS(tgkill), abort_of_self);
+    const struct scmp_arg_cmp to_self[] = {SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)getpid()),
+                                           SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)signal)};
+    azfn__profile_allow_if_both(profile, SCMP_SYS(tgkill), to_self);
 }
 
 static void add_rules(struct azfn__profile *rules, enum azfn__seccomp_profile profile)

@@ -18,6 +18,7 @@ from probe import Roles, ask, children, wait_until
 
 LAYERS = {"seccomp", "limits", "landlock_files", "landlock_network", "landlock_scope"}
 BROKER_USER, WORKER_USER = (61801, 61802) if probe.IS_ROOT else (os.getuid(), os.getuid())
+needs_own_handlers = unittest.skipIf(probe.IS_SANITIZED, "sanitizers have handlers of their own")
 SHORT = {"functions": {"BlockQueue": {"timeoutMs": 300}}}
 # as the runtime's: threads of the pool, and how many have to be lost until the worker is replaced
 THREADS, WORN_OUT = 4, 2
@@ -143,6 +144,29 @@ class Crash(EventCase):
         handler._wanted_end = True
         os.kill(Roles(handler.pid).launcher.pid, signal.SIGKILL)
         self.assertEqual(handler.wait_exit(), 1)
+
+    def assert_the_broker_dies_of(self, handler, sent, number):
+        handler._wanted_end = True
+        handler.signal(sent)
+        self.assertEqual(handler.wait_exit(), -number)  # the host sees it as well
+
+    @needs_own_handlers
+    @event("ERROR", "broker", "sys_crash:broker", signal="SIGABRT")
+    @event("ERROR", "broker", "sys_crash:broker", signal="SIGBUS")
+    @event("ERROR", "broker", "sys_crash:broker", signal="SIGFPE")
+    @event("ERROR", "broker", "sys_crash:broker", signal="SIGILL")
+    @event("ERROR", "broker", "sys_crash:broker", signal="SIGSEGV")
+    def test_a_signal_that_a_fault_in_the_broker_raises(self):
+        for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV"):
+            with self.subTest(signal=name):
+                number = signal.Signals[name]
+                self.assert_the_broker_dies_of(self.start(), number, number)
+
+    @needs_own_handlers
+    @event("ERROR", "broker", "sys_crash:broker", signal="SIGSEGV")
+    def test_an_overflow_of_the_brokers_stack(self):
+        handler = self.handler(self.app(probe.PROBE_APP / "probe_layers_handler")).start()
+        self.assert_the_broker_dies_of(handler, signal.SIGUSR2, signal.SIGSEGV)
 
     @event("ERROR", "broker", "sys_crash:launcher", reason="hangs")
     @also("malicious_frame:worker")

@@ -1,6 +1,7 @@
 """The sandbox of each process: what /proc says of it, how a forbidden call ends, what is said where a layer is off."""
 
 import json
+import signal
 import socket
 import unittest
 
@@ -72,6 +73,13 @@ class StateTests(Case):
             filters = {thread.get("Seccomp_filters") for thread in threads(roles.worker)}
             self.assertGreater(len(threads(roles.worker)), 1)
             self.assertEqual(len(filters), 1)
+
+    def test_only_the_broker_has_last_words(self):
+        with self.probe_app() as handler:
+            roles = Roles(handler.pid)
+            caught = {process.name(): int(threads(process)[0]["SigCgt"], 16) >> (signal.SIGSEGV - 1) & 1
+                      for process in roles.all()}
+            self.assertEqual(caught, {"azfn-broker": 1, "azfn-launcher": 0, "azfn-worker": 0})
 
     def test_the_worker_may_start_nothing_and_write_no_file(self):
         with self.probe_app(policy={"limits": {"connections": 100}}) as handler:
