@@ -248,11 +248,11 @@ def ask(words, path="/api/Ask", method="GET", body=None, headers=""):
     return head.encode("latin-1") + (body or b"")
 
 
-def envelope(function, document, invocation_id="event-1", framing="length"):
+def envelope(function, document, invocation_id="event-1", headers=""):
     """A POST as the host sends it."""
     body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     head = (f"POST /{function} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Azure-Functions-InvocationId: {invocation_id}\r\n"
-            "Content-Type: application/json; charset=utf-8\r\n")
+            f"Content-Type: application/json; charset=utf-8\r\n{headers}")
     return (head + f"Content-Length: {len(body)}\r\n\r\n").encode() + body
 
 

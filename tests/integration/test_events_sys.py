@@ -12,7 +12,7 @@ import unittest
 import probe
 from azfn_local.console import classify
 from azfn_local.handler_process import free_port
-from event_case import (CALLER, INHERITED, OF_ASK, OF_REQUEST, TRACE_PARENT, Ended, EventCase, also, event,
+from event_case import (CALLER, INHERITED, OF_ASK, OF_REQUEST, TRACE, TRACE_PARENT, Ended, EventCase, also, event,
                         event_at_end, maybe)
 from probe import Roles, ask, children, wait_until
 
@@ -112,12 +112,12 @@ class Crash(EventCase):
         self.assert_no_answer(self.start(), ask("exit=7", headers=TRACE_PARENT))
 
     @event("WARN", "broker", "sys_crash:worker", **OF_ASK, signal="SIGSEGV")
-    @event("WARN", "broker", "sys_crash:worker_beside", function="BlockQueue", invocation_id="event-7")
+    @event("WARN", "broker", "sys_crash:worker_beside", function="BlockQueue", invocation_id="event-7", trace_id=TRACE)
     @also("sys_restart:worker", "sys_startup:worker", "sys_startup:worker")
     def test_what_ran_beside_it(self):
         handler = self.start()
         self.connect(handler).sendall(probe.queue_message("BlockQueue", "print=begun wait succeed",
-                                                          invocation_id="event-7"))
+                                                          invocation_id="event-7", headers=TRACE_PARENT))
         handler.wait_for_line("begun")
         self.assert_no_answer(handler, ask("crash", headers=TRACE_PARENT))  # on the loop, which is looked at first
 
