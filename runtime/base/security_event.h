@@ -64,8 +64,8 @@
       "A fault in azfn or a library, or somebody who tries to exploit one by way of what services answer: report it. " \
       "Lines that were not yet taken are lost. A kill, as for its memory, leaves no such event.") \
     X(WORKER_RESTART, "sys_restart:worker", WARNING, BROKER, EACH, AZFN__FIELD_BIT(REASON), \
-      "Another worker is started in the place of one that ended, or that says it can't go on for long.", \
-      "See the event before it.") \
+      "Another worker is started in the place of one that ended, or that asks for it since it can't go on for long.", \
+      "See the line before it: the end of the worker, or why it asks.") \
     /* An attack, very likely */ \
     X(WORKER_VIOLATION, "malicious_syscall:worker", ERROR, BROKER, EACH, \
       AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SYSTEM_CALL) | AZFN__FIELD_BIT(SYSTEM_CALL_NUMBER), \

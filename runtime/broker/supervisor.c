@@ -13,7 +13,6 @@
 
 /* While one worker serves, others that fail to start are tried again this often, after the quick tries. */
 #define SUCCESSOR_RETRY_MS 60000
-#define REASON_MAX_BYTES 256
 
 /* Until a place for a worker has become free. */
 #define ROOM_RETRY_MS 50
@@ -249,7 +248,8 @@ static void on_ready(struct azfn__supervisor *supervisor, struct azfn__worker_pr
     }
 }
 
-/* The worker may be in an attacker's hands: it gets what it asks for no sooner than by a crash. */
+/* The worker may be in an attacker's hands: it gets what it asks for no sooner than by a crash, and why is told as its
+ * own word. */
 static void on_replace(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker,
                        struct azfn_span reason)
 {
@@ -257,12 +257,13 @@ static void on_replace(struct azfn__supervisor *supervisor, const struct azfn__w
         supervisor->is_replacing || supervisor->is_draining) {
         return;
     }
-    reason.length = reason.length < REASON_MAX_BYTES ? reason.length : REASON_MAX_BYTES;
-    const struct azfn__event_fields fields = {.reason = reason};
+    const struct azfn__event_fields fields = {.reason = AZFN__SPAN("the worker asks for it")};
     supervisor->is_replacing = true;
+    azfn__log_sink_write(
+        supervisor->options.log,
+        (struct azfn__log_entry){.level = AZFN_LOG_WARNING, .origin = AZFN__ORIGIN_WORKER, .description = reason});
     azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_RESTART, &fields,
-                       "starting another worker, which replaces this one when it is ready, since this one says: %.*s",
-                       AZFN_SPAN_ARGS(reason));
+                       "starting another worker, which replaces this one when it is ready");
     azfn__restart_schedule_replace(&supervisor->schedule, worker->ready_at_ms);
 }
 

@@ -166,7 +166,7 @@ class Replacement(probe.TestCase):
             self.assertEqual(hammer.failed[:3], [])
             line = handler.wait_for_line("replaces this one")
             self.assertIn('"event":"sys_restart:worker"', line.text)
-            self.assertIn(f"{WORN_OUT} of its {THREADS} threads are lost", line.text)
+            handler.wait_for_line(f"{WORN_OUT} of its {THREADS} threads are lost to blocking functions")
             self.assertEqual(handler.starts, 1)
             self.assertEqual(handler.terminate(), 0)
 

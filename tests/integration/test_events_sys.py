@@ -89,7 +89,7 @@ class Start(EventCase):
         os.kill(roles.worker.pid, signal.SIGKILL)
         self.assertEqual(handler.wait_exit(), 1)
 
-    @event("WARN", "broker", "sys_restart:worker", reason="I say\nso\x1b WARN")
+    @event("WARN", "broker", "sys_restart:worker", reason="the worker asks for it")
     @also(*["sys_crash:worker_start"] * 5)
     @event("ERROR", "broker", "sys_crash:worker_start", count=5)
     def test_a_successor_that_can_not_be_started(self):
@@ -181,7 +181,7 @@ class Crash(EventCase):
 
 
 class Replacement(EventCase):
-    @event("WARN", "broker", "sys_restart:worker", reason=re.compile(f"{WORN_OUT} of its {THREADS} threads are lost.*"))
+    @event("WARN", "broker", "sys_restart:worker", reason="the worker asks for it")
     @event("INFO", "broker", "sys_shutdown:worker")
     @also("sys_startup:worker", "sys_startup:worker", *["excess_rate_limit_exceeded:timeout"] * WORN_OUT)
     def test_a_worker_whose_threads_are_lost(self):
@@ -191,6 +191,8 @@ class Replacement(EventCase):
             connection.sendall(probe.queue_message("BlockQueue", "hang"))
         for connection in connections:
             self.assertEqual(probe.read_response(connection).status, 500)
+        why = json.loads(handler.wait_for_line(f"{WORN_OUT} of its {THREADS} threads are lost").text)
+        self.assertEqual((why["origin"], why["level"]), ("worker", "WARN"))
 
     @event("WARN", "broker", "sys_shutdown:worker_killed", **OF_ASK,
            reason="too many workers were replaced and have not ended")

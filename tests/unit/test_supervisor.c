@@ -253,6 +253,16 @@ static void one_that_asks_before_it_is_ready_or_all_the_time_gets_one_successor(
     assert_int_equal(fixture->ends, 0);
 }
 
+static void why_it_asks_is_told_as_its_own_word(void **state)
+{
+    struct fixture *fixture = *state;
+    make_ready(fixture, 0);
+    say(fixture, 0, AZFN__FRAME_REPLACE, "the worker has ended");
+    assert_int_equal(count_of(&fixture->log, "\"origin\":\"worker\",\"description\":\"the worker has ended\""), 1);
+    assert_int_equal(count_of(&fixture->log, "the worker has ended"), 1);
+    assert_int_equal(count_of(&fixture->log, "\"reason\":\"the worker asks for it\""), 1);
+}
+
 static void one_that_dies_while_its_successor_starts_is_replaced_by_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -478,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_worker_is_ready_once),
         TEST(one_that_asks_before_it_is_ready_or_all_the_time_gets_one_successor),
+        TEST(why_it_asks_is_told_as_its_own_word),
         TEST(one_that_dies_while_its_successor_starts_is_replaced_by_it),
         TEST(only_what_a_starting_worker_says_is_the_fault_of_a_start),
         TEST(a_blocked_worker_that_was_replaced_is_killed_alone),
