@@ -46,8 +46,8 @@
     X(WORKER_CRASH, "sys_crash:worker", WARNING, BROKER, EACH, \
       AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SIGNAL) | AZFN__FIELD_BIT(EXIT_CODE), \
       "A worker ended unasked. What it had in flight failed; another one takes its place.", \
-      "A fault of the function that is named, or somebody who tries to exploit one: find the input by invocation_id. " \
-      "The handler is not ended by it, however often it happens.") \
+      "A fault of the function that is named, or somebody who tries to exploit one: find the input by invocation_id. A " \
+      "SIGSEGV can hide a forbidden system call. The handler is not ended by it, however often it happens.") \
     X(WORKER_CRASH_BESIDE, "sys_crash:worker_beside", WARNING, BROKER, EACH, AZFN__FIELDS_OF_INVOCATION, \
       "Another function that the worker ran on a thread when it ended: one for each.", "As for sys_crash:worker.") \
     X(WORKER_BLOCKED, "sys_crash:worker_blocked", WARNING, BROKER, EACH, \

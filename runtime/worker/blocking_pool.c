@@ -1,6 +1,7 @@
 #include "worker/blocking_pool.h"
 
 #include "base/span.h"
+#include "worker/forbidden_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,9 @@ static void on_thread_start(uv_work_t *work)
     if (thread_number == 0) {
         thread_number = atomic_fetch_add(&thread_count, 1) + 1;
     }
+    if (azfn__forbidden_call_watch_thread(thread_number) != AZFN_OK) {
+        atomic_store(&job->pool->has_failed, true);
+    }
     void *volatile memory = malloc(1);
     free(memory);
     uv_barrier_wait(&job->pool->start);
@@ -71,7 +75,7 @@ static enum azfn_error make_threads(struct azfn__blocking_pool *pool)
     /* each waits here, so each of them has run one */
     uv_barrier_wait(&pool->start);
     uv_os_unsetenv(POOL_SIZE_VARIABLE);
-    return AZFN_OK;
+    return atomic_load(&pool->has_failed) ? AZFN_ERROR_SYSTEM : AZFN_OK;
 }
 
 enum azfn_error azfn__blocking_pool_start(struct azfn__blocking_pool *pool, struct azfn__dispatcher *dispatcher,

@@ -24,6 +24,7 @@ struct azfn__blocking_pool {
     struct azfn__blocking_job *jobs; /* one for each thread and each place in the queue, and one to start each thread */
     struct azfn__blocking_job *free; /* NULL: all are taken */
     uv_barrier_t start;
+    atomic_bool has_failed; /* a thread could not be made ready */
     uint32_t lost;
     bool is_worn_out;
 };

@@ -11,7 +11,11 @@
 /* Where a shell's exit code for SIGSYS would be. */
 #define AZFN__EXIT_FORBIDDEN_CALL 159
 
-/* record outlives the process. Error: AZFN_ERROR_SYSTEM with errno. */
+/* On the loop's thread, once, before any filter. record outlives the process. Error: AZFN_ERROR_SYSTEM with errno. */
 AZFN_MUST_USE enum azfn_error azfn__forbidden_call_watch(struct azfn__flight_record *record);
+
+/* On each further thread, with its number, from 1 to AZFN__FLIGHT_RECORD_THREADS: so that it is told whatever its stack
+ * has become. Error: AZFN_ERROR_SYSTEM with errno. */
+AZFN_MUST_USE enum azfn_error azfn__forbidden_call_watch_thread(unsigned number);
 
 #endif

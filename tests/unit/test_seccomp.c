@@ -196,6 +196,7 @@ static void a_worker_may_do_nothing_else(void **state)
                                  CALL(setns, 3, 0),
                                  CALL(kill, 0, 0),
                                  CALL(tgkill, 1, 1, SIGABRT),
+                                 CALL(sigaltstack, 0, 0), /* the handler keeps its own */
                                  CALL(tkill, 1, 0),
                                  CALL(rt_sigqueueinfo, 0, 0, 0),
                                  CALL(pidfd_open, 1, 0),
