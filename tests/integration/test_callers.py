@@ -197,7 +197,7 @@ class FunctionsEvents(Case):
         self.end(handler)
         first, second = events_of(handler, "authz_fail:function")
         self.assertEqual(first["description"], "x\n{\"level\":\"INFO\"}\razfuncjsonlog:")
-        self.assertEqual(second["description"], "y" * 4095)
+        self.assertEqual(second["description"], "y" * 4090 + "[cut]")
         self.assertEqual({line.level for line in handler.lines if "authz_fail:function" in line.text}, {"Error"})
 
 
