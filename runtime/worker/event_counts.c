@@ -14,7 +14,7 @@
 #define OTHERS 1
 #define MAX_KINDS (AZFN__EVENT_KINDS_OF_FUNCTIONS + OTHERS + OWN_KINDS)
 #define SETTING_BYTES 128
-#define TEXT_BYTES 256
+#define TEXT_BYTES 192
 
 struct azfn__counted_event {
     enum azfn__security_event event;
@@ -34,6 +34,10 @@ enum azfn_error azfn__event_counts_init(struct azfn__event_counts *counts, struc
 {
     *counts = (struct azfn__event_counts){.dispatcher = dispatcher};
     counts->timer.data = counts;
+    counts->table = calloc(MAX_KINDS, sizeof(*counts->table)); /* a lack of memory is one of the events */
+    if (!counts->table) {
+        return AZFN_ERROR_NO_MEMORY;
+    }
     return uv_timer_init(dispatcher->loop, &counts->timer) == 0 ? AZFN_OK : AZFN_ERROR_SYSTEM;
 }
 
@@ -115,13 +119,9 @@ static struct azfn__counted_event *find(const struct azfn__event_counts *counts,
     return NULL;
 }
 
-/* Without memory each is told. */
 static void insert(struct azfn__event_counts *counts, const struct azfn__counted_event *counted)
 {
-    if (!counts->table) {
-        counts->table = calloc(MAX_KINDS, sizeof(*counts->table));
-    }
-    if (counts->table && counts->count < MAX_KINDS) {
+    if (counts->count < MAX_KINDS) {
         counts->of_functions += counted->function != NULL;
         counts->table[counts->count++] = *counted;
         tell_later(counts);

@@ -20,12 +20,12 @@ struct azfn__counted_event;
 struct azfn__event_counts {
     struct azfn__dispatcher *dispatcher;
     uv_timer_t timer; /* runs while there is something in the table */
-    struct azfn__counted_event *table; /* NULL until something is to be counted */
+    struct azfn__counted_event *table;
     size_t count;
     size_t of_functions; /* of these */
 };
 
-/* Error: AZFN_ERROR_SYSTEM. */
+/* Errors: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */
 AZFN_MUST_USE enum azfn_error azfn__event_counts_init(struct azfn__event_counts *counts,
                                                       struct azfn__dispatcher *dispatcher);
 /* After the loop. */

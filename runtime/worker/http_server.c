@@ -22,7 +22,6 @@
 #define ACCEPTS_PER_TURN 64
 /* When accepting is tried again after the system refused. */
 #define ACCEPT_PAUSE_MS 50
-#define NOTICE_MS 10000
 /* So long a new connection is not taken for an idle one. */
 #define NEW_MS 1000
 #define IDLE_TRIES 256
@@ -117,24 +116,18 @@ uint64_t azfn__http_server_required_bytes(const struct azfn__http_server *server
     return server->limits.min_bytes_per_second * period_ms / 1000;
 }
 
-static void log_limit(struct azfn__http_server *server, struct azfn__http_server_notice *notice, const char *limit,
-                      const char *what)
+/* What became of a connection that there was no room for. */
+static const char another_was_closed[] = "the connection that was idle longest is closed";
+static const char it_was_closed[] = "the new connection is closed";
+static const char it_waits[] = "new connections wait";
+
+static void tell_limit(struct azfn__http_server *server, const char *limit, const char *reason, const char *what)
 {
     char text[192];
-    char more[64] = "";
-    uint64_t now = uv_now(server->loop);
-    if (now < notice->next_ms) {
-        notice->skipped++;
-        return;
-    }
-    if (notice->skipped > 0) {
-        snprintf(more, sizeof(more), " (and %u times since the last such line)", notice->skipped);
-    }
-    int length = snprintf(text, sizeof(text), "%s%s", what, more);
-    *notice = (struct azfn__http_server_notice){.next_ms = now + NOTICE_MS};
-    const struct azfn__event_fields fields = {.limit = azfn_span_of(limit)};
-    azfn__dispatcher_tell(server->dispatcher, NULL, AZFN__EVENT_CONNECTION_LIMIT, &fields,
-                          azfn__span(text, length > 0 ? (size_t)length : 0));
+    const struct azfn__event_fields fields = {.limit = azfn_span_of(limit), .reason = azfn_span_of(reason)};
+    snprintf(text, sizeof(text), "%s: %s", what, reason);
+    azfn__event_counts_add(&server->dispatcher->event_counts, NULL, AZFN__EVENT_CONNECTION_LIMIT, &fields,
+                           azfn_span_of(text), 1);
 }
 
 /* One that waits for its turn has sent a request already, and a new one most likely: it was not read yet. */
@@ -176,19 +169,36 @@ static const char *limit_of(int error)
                                                  : NULL;
 }
 
-/* Out of descriptors or memory. An idle connection gives its own up; otherwise the new ones wait in the socket's
- * queue. (libuv would close them all, or ask again without end.) */
-static bool go_on_in_shortage(struct azfn__http_server *server, int error, bool may_close_idle)
+static void tell_shortage(struct azfn__http_server *server, int error, const char *reason)
 {
     char text[96];
     snprintf(text, sizeof(text), "a connection could not be taken: %s", strerror(error));
-    log_limit(server, &server->shortage_notice, limit_of(error), text);
-    if (may_close_idle && close_longest_idle(server)) {
-        return true;
-    }
+    tell_limit(server, limit_of(error), reason, text);
+}
+
+/* Always false. New ones wait in the socket's queue. (libuv would close them all, or ask again without end.) */
+static bool pause_accepting(struct azfn__http_server *server)
+{
     uv_poll_stop(&server->listener);
     uv_timer_start(&server->accept_timer, on_accept_timer, ACCEPT_PAUSE_MS, 0);
     return false;
+}
+
+/* False: not now. Out of descriptors or memory an idle connection gives its own up. */
+static bool go_on_after(struct azfn__http_server *server, int error)
+{
+    if (error == EAGAIN || error == EWOULDBLOCK) {
+        return false;
+    }
+    if (error == EINTR || error == ECONNABORTED) {
+        return true;
+    }
+    bool has_room = limit_of(error) && close_longest_idle(server);
+    if (has_room || !server->is_short) { /* once for as long as they wait */
+        tell_shortage(server, error, has_room ? another_was_closed : it_waits);
+    }
+    server->is_short = !has_room;
+    return has_room || pause_accepting(server);
 }
 
 /* False: not now. */
@@ -196,25 +206,24 @@ static bool take_connection(struct azfn__http_server *server)
 {
     int fd = accept4(server->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        bool is_over = errno == EAGAIN || errno == EWOULDBLOCK;
-        bool is_theirs = errno == EINTR || errno == ECONNABORTED;
-        return is_theirs || (!is_over && go_on_in_shortage(server, errno, true));
+        return go_on_after(server, errno);
     }
+    server->is_short = false;
     if (server->drain_turns > 0) {
         server->drain_turns = DRAIN_TURNS;
     }
     if (server->connection_count >= server->limits.connections) {
         bool has_room = close_longest_idle(server);
-        log_limit(server, &server->full_notice, "connections",
-                  has_room ? "the limit of connections is reached: the one that was idle longest is closed"
-                           : "the limit of connections is reached, and none is idle: a new one is closed");
+        tell_limit(server, "connections", has_room ? another_was_closed : it_was_closed,
+                   "the limit of connections is reached");
         if (!has_room) {
             close(fd);
             return true;
         }
     }
     if (azfn__http_connection_open(server, fd) != AZFN_OK) {
-        return go_on_in_shortage(server, ENOMEM, false);
+        tell_shortage(server, ENOMEM, it_was_closed);
+        return pause_accepting(server);
     }
     return true;
 }
@@ -224,7 +233,8 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     struct azfn__http_server *server = poll->data;
     (void)events;
     if (status != 0) {
-        go_on_in_shortage(server, -status, false);
+        tell_shortage(server, -status, it_waits);
+        pause_accepting(server);
         return;
     }
     for (unsigned count = 0; count < ACCEPTS_PER_TURN && take_connection(server); count++) {

@@ -23,12 +23,6 @@ struct azfn__http_server_queues {
     struct azfn__deadline_queue closing;
 };
 
-/* A line that would come for each connection, said now and then. */
-struct azfn__http_server_notice {
-    uint64_t next_ms;
-    uint32_t skipped;
-};
-
 struct azfn__http_server {
     uv_loop_t *loop;
     struct azfn__dispatcher *dispatcher;
@@ -46,8 +40,7 @@ struct azfn__http_server {
     struct azfn__http_server_queues queues;
     struct azfn__http_connection *waiting; /* have bytes left to parse */
     uint32_t connection_count;
-    struct azfn__http_server_notice full_notice;
-    struct azfn__http_server_notice shortage_notice;
+    bool is_short; /* new connections wait, since the system lacks what they need */
     uint32_t exchange_count; /* connections whose request is being answered */
     bool is_draining;
     uint8_t drain_turns;

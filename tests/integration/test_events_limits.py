@@ -4,8 +4,8 @@ import contextlib
 import unittest
 
 import probe
-from event_case import (CALLER, OF_ASK, OF_CALLER, OF_REQUEST, EventCase, ServicesCase, also, event, event_some, many,
-                        maybe)
+from event_case import (CALLER, OF_ASK, OF_CALLER, OF_REQUEST, EventCase, ServicesCase, also, event, event_at_end,
+                        event_some, many, maybe)
 from probe import ask, exchange
 
 OF_POST = {**OF_REQUEST, "request_method": "POST"}
@@ -56,11 +56,27 @@ class Requests(EventCase):
         with self.held(handler, method="POST", body=b"x" * 40000):
             self.assert_refused(handler, ask("reply", method="POST", body=b"x" * 40000, headers=CALLER), 503)
 
-    @event("WARN", "worker", "excess_rate_limit_exceeded:connections", limit="connections")
+    @event("WARN", "worker", "excess_rate_limit_exceeded:connections", limit="connections",
+           reason="the connection that was idle longest is closed")
+    @event_at_end("WARN", "worker", "excess_rate_limit_exceeded:connections", limit="connections",
+                  reason="the connection that was idle longest is closed", count=2)
     def test_on_too_many_connections(self):
         handler = self.start_with(connections=4)  # that of the readiness check is one
-        for _ in range(4):
+        for _ in range(6):
             self.assertEqual(exchange(self.connect(handler), ask("reply")).status, 200)
+
+    @also("excess_rate_limit_exceeded:connections")  # that of the readiness check made room
+    @event("WARN", "worker", "excess_rate_limit_exceeded:connections", limit="connections",
+           reason="the new connection is closed")
+    @event_at_end("WARN", "worker", "excess_rate_limit_exceeded:connections", limit="connections",
+                  reason="the new connection is closed", count=19)
+    def test_on_connections_that_are_all_in_use(self):
+        handler = self.start_with(connections=1)
+        with self.held(handler):
+            for _ in range(20):
+                with self.connect(handler) as connection, contextlib.suppress(ConnectionError):
+                    connection.sendall(ask("reply"))
+                    self.assertEqual(connection.recv(1), b"")
 
     @event("WARN", "worker", "excess_rate_limit_exceeded:timeout", **OF_REQUEST, limit="timeoutMs")
     @event("WARN", "worker", "excess_rate_limit_exceeded:timeout", **OF_BLOCK, limit="timeoutMs")

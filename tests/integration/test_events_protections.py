@@ -51,7 +51,8 @@ class Malice(ProtectionCase):
     @event("ERROR", "broker", "malicious_socket:worker", reason=re.compile(".*listen.*"))
     @event("ERROR", "worker", "sys_crash:worker_start")
     @event("WARN", "broker", "sys_crash:worker", exit_code=3, **OF_ASK)
-    @event("WARN", "worker", "excess_rate_limit_exceeded:connections")  # the old worker's accept() fails, for no limit
+    # the old worker's accept() fails, for no limit
+    @event("WARN", "worker", "excess_rate_limit_exceeded:connections", reason="new connections wait")
     @also("sys_restart:worker", "sys_monitor_disabled:sandbox")
     def test_a_socket_that_an_earlier_worker_has_sabotaged(self):
         handler = self.start_with_layers("none")

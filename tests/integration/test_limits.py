@@ -289,9 +289,9 @@ class Connections(LimitsCase):
                 with contextlib.suppress(ConnectionError):
                     connection.sendall(GOOD)
                     self.assertEqual(connection.recv(1), b"")
-            self.wait_for_event(handler, 0, "excess_rate_limit_exceeded:connections", "is reached")
+            self.wait_for_event(handler, 0, "excess_rate_limit_exceeded:connections", "the new connection is closed")
             # one line for all of them
-            self.assertEqual(sum("the limit of connections" in line.text for line in handler.lines), 1)
+            self.assertEqual(sum("the new connection is closed" in line.text for line in handler.lines), 1)
             self.let_go(handler, held.pop(), "held-1")
             self.assert_served(handler)
 
