@@ -2,22 +2,80 @@
 
 #include "base/ip_address.h"
 #include "base/json_scan.h"
+#include "base/log_line.h"
 #include "base/span.h"
 #include "base/trace_id.h"
 #include "worker/dispatcher.h"
 #include "worker/router.h"
 
 #define FORWARDED_FOR AZFN__SPAN("X-Forwarded-For")
+#define ESCAPE_MAX_BYTES 6
+/* Between quotes, and with the mark behind it. */
+#define DECODED_MAX_BYTES (AZFN__FACT_MAX_BYTES - 2 - (sizeof(AZFN__LOG_CUT_MARK) - 1))
 
-/* The text of a raw JSON string, decoded in scratch where it has escapes; absent where that is too short. */
+/* Of a raw JSON string; absent where it is none. */
+static struct azfn_span inside_of(struct azfn_span raw)
+{
+    return raw.length >= 2 && raw.data[0] == '"' ? azfn__span(raw.data + 1, raw.length - 2) : azfn__absent();
+}
+
+/* The first place behind least, or there, that is not inside an escape. */
+static size_t find_boundary(struct azfn_span inside, size_t least)
+{
+    size_t place = 0;
+    while (place < least) {
+        bool is_escape = inside.data[place] == '\\';
+        place += !is_escape ? 1 : inside.data[place + 1] == 'u' ? ESCAPE_MAX_BYTES : 2;
+    }
+    return place;
+}
+
+/* The text of what is inside of a raw string, decoded in scratch where it has escapes, or the first part of it. */
+static struct azfn_span decode(struct azfn_span inside, char scratch[AZFN__FACT_MAX_BYTES])
+{
+    bool is_cut = inside.length > DECODED_MAX_BYTES;
+    if (inside.length == 0 || !memchr(inside.data, '\\', inside.length)) {
+        return inside;
+    }
+    size_t length = is_cut ? find_boundary(inside, DECODED_MAX_BYTES - ESCAPE_MAX_BYTES) : inside.length;
+    scratch[0] = '"';
+    memcpy(scratch + 1, inside.data, length);
+    scratch[length + 1] = '"';
+    struct azfn_span text = azfn__json_string_decode_in_place(scratch, length + 2);
+    if (is_cut) {
+        memcpy(scratch + text.length, AZFN__LOG_CUT_MARK, sizeof(AZFN__LOG_CUT_MARK) - 1);
+        text.length += sizeof(AZFN__LOG_CUT_MARK) - 1;
+    }
+    return text;
+}
+
 static struct azfn_span text_of(struct azfn_span raw, char scratch[AZFN__FACT_MAX_BYTES])
 {
-    struct azfn_span view = azfn__json_string_view(raw);
-    if (azfn_span_is_present(view) || raw.length == 0 || raw.length > AZFN__FACT_MAX_BYTES) {
-        return view;
+    return decode(inside_of(raw), scratch);
+}
+
+/* A long one's path is looked for first: the host's name in it is the client's as well. */
+static struct azfn_span path_of_url(struct azfn_span raw, char scratch[AZFN__FACT_MAX_BYTES])
+{
+    struct azfn_span inside = inside_of(raw);
+    if (inside.length > DECODED_MAX_BYTES) {
+        return decode(azfn__envelope_path_of(inside), scratch);
     }
-    memcpy(scratch, raw.data, raw.length);
-    return azfn__json_string_decode_in_place(scratch, raw.length);
+    struct azfn_span url = decode(inside, scratch);
+    return azfn_span_is_present(url) ? azfn__envelope_path_of(url) : url;
+}
+
+/* What stands behind the last comma, and perhaps more: who sends the list may have put anything before it, and so much
+ * that nothing else of it could be decoded. */
+static struct azfn_span end_of_list(struct azfn_span raw, char scratch[AZFN__FACT_MAX_BYTES])
+{
+    struct azfn_span inside = inside_of(raw);
+    const char *comma = inside.length > 0 ? memrchr(inside.data, ',', inside.length) : NULL; /* never in an escape */
+    inside = comma ? azfn__span_from(inside, (size_t)(comma + 1 - inside.data)) : inside;
+    if (inside.length > DECODED_MAX_BYTES) {
+        inside = azfn__span_from(inside, find_boundary(inside, inside.length - DECODED_MAX_BYTES));
+    }
+    return decode(inside, scratch);
 }
 
 /* "a, b" is "b": what the last proxy has seen for itself. */
@@ -73,10 +131,9 @@ static void fill_from_envelope(struct azfn__request_facts *facts, const struct a
                                struct azfn__event_fields *out_fields)
 {
     struct azfn_span forwarded_for = last_enveloped_header(envelope->headers, FORWARDED_FOR);
-    out_fields->source_ip = azfn__ip_address_of(last_of_list(text_of(forwarded_for, facts->source_ip)));
+    out_fields->source_ip = azfn__ip_address_of(last_of_list(end_of_list(forwarded_for, facts->source_ip)));
     out_fields->request_method = text_of(envelope->method, facts->request_method);
-    struct azfn_span url = text_of(envelope->url, facts->request_uri);
-    out_fields->request_uri = azfn_span_is_present(url) ? azfn__envelope_path_of(url) : azfn__absent();
+    out_fields->request_uri = path_of_url(envelope->url, facts->request_uri);
 }
 
 static void fill_request(struct azfn__request_facts *facts, const struct azfn__invocation *invocation,

@@ -8,7 +8,8 @@
 #include "base/event_fields.h"
 #include "worker/invocation.h"
 
-/* A client's text that the host has escaped in its JSON is decoded here; a longer one is left out. */
+/* A client's text that the host has escaped in its JSON is decoded here, as much of it as there is room for: a line of
+ * the log has room for less. */
 #define AZFN__FACT_MAX_BYTES 1024
 
 /* What the fields point into, where not into the invocation. */

@@ -122,23 +122,65 @@ static void an_envelope_says_who_the_client_is(void **state)
     require(fixture.fields.source_ip, NULL);
 }
 
-static void a_text_that_is_too_long_to_be_decoded_is_left_out(void **state)
+/* before, then as many of piece as are wanted, then after. */
+static void set_long(struct fixture *fixture, const char *before, const char *piece, size_t count, const char *after)
+{
+    static char text[16384];
+    size_t length = strlen(piece);
+    size_t used = (size_t)snprintf(text, sizeof(text), "{\"Data\":{\"req\":{%s", before);
+    for (size_t i = 0; i < count; i++, used += length) {
+        memcpy(text + used, piece, length);
+    }
+    used += (size_t)snprintf(text + used, sizeof(text) - used, "%s}}}", after);
+    set_envelope(fixture, azfn__span(text, used));
+}
+
+static void a_url_that_is_too_long_to_be_decoded_is_cut(void **state)
 {
     (void)state;
-    static char text[AZFN__FACT_MAX_BYTES + 200];
+    static const char *const pieces[] = {"p", "\\\\", "\\u0041", "\\ud83d\\ude00"};
     struct fixture fixture;
-    char path[AZFN__FACT_MAX_BYTES + 1];
     set_up(&fixture, AZFN__MODE_ENVELOPE, AZFN__TRIGGER_HTTP);
-    for (size_t length = AZFN__FACT_MAX_BYTES - 3; length <= AZFN__FACT_MAX_BYTES - 2; length++) {
-        memset(path, 'p', length);
-        memcpy(path, "/\\t", 3);
-        path[length] = '\0';
-        int used = snprintf(text, sizeof(text), "{\"Data\":{\"req\":{\"Url\":\"%s\"}}}", path);
-        set_envelope(&fixture, azfn__span(text, (size_t)used));
-        fill(&fixture, ALL);
-        bool fits = length + 2 <= AZFN__FACT_MAX_BYTES;
-        assert_int_equal(fixture.fields.request_uri.length, fits ? length - 1 : 0);
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t count = 80; count < 1200; count++) {
+            size_t path_length = strlen(pieces[i]) * count + strlen("/\\t");
+            set_long(&fixture, "\"Url\":\"http://h/\\t", pieces[i], count, "\"");
+            fill(&fixture, ALL);
+            struct azfn_span uri = fixture.fields.request_uri;
+            bool is_cut = uri.length >= 5 && memcmp(uri.data + uri.length - 5, "[cut]", 5) == 0;
+            assert_true(azfn__span_starts_with(uri, AZFN__SPAN("/\t")));
+            assert_true(uri.length <= AZFN__FACT_MAX_BYTES && uri.length > 2);
+            assert_int_equal(is_cut, path_length > AZFN__FACT_MAX_BYTES - 7); /* quotes and mark */
+        }
     }
+    set_long(&fixture, "\"Url\":\"http://", "h", 3000, "/api/x\\t?code=x\"");
+    fill(&fixture, ALL);
+    require(fixture.fields.request_uri, "/api/x\t");
+    set_long(&fixture, "\"Method\":\"\\t", "M", 3000, "\"");
+    fill(&fixture, ALL);
+    assert_true(azfn__span_starts_with(fixture.fields.request_method, AZFN__SPAN("\tMMMM")));
+}
+
+/* The front end appends the address to what the client has sent. */
+static void a_client_can_not_hide_its_address_behind_what_it_sends(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"x", "\\\"", "\\\\", "\\u0041", "\\u002c", "\\ud83d\\ude00", ",", "\\\\,"};
+    static const char *const ends[] = {", 203.0.113.7:50123\"]}", ",203.0.113.7\"]}", "\\u002c 203.0.113.7:50123\"]}"};
+    struct fixture fixture;
+    set_up(&fixture, AZFN__MODE_ENVELOPE, AZFN__TRIGGER_HTTP);
+    for (size_t end = 0; end < 3; end++) {
+        for (size_t i = 0; i < 8; i++) {
+            for (size_t count = 0; count < 1100; count += count < 80 ? 1 : 51) {
+                set_long(&fixture, "\"Headers\":{\"X-Forwarded-For\":[\"\\\"", pieces[i], count, ends[end]);
+                fill(&fixture, ALL);
+                require(fixture.fields.source_ip, "203.0.113.7");
+            }
+        }
+    }
+    set_long(&fixture, "\"Headers\":{\"X-Forwarded-For\":[\"203.0.113.7,\\\"", "x", 2000, "\"]}");
+    fill(&fixture, ALL);
+    require(fixture.fields.source_ip, NULL);
 }
 
 static void an_event_of_another_trigger_has_no_client(void **state)
@@ -183,7 +225,8 @@ int main(void)
         cmocka_unit_test(a_forwarded_request_is_the_clients),
         cmocka_unit_test(what_is_no_address_is_not_one),
         cmocka_unit_test(an_envelope_says_who_the_client_is),
-        cmocka_unit_test(a_text_that_is_too_long_to_be_decoded_is_left_out),
+        cmocka_unit_test(a_url_that_is_too_long_to_be_decoded_is_cut),
+        cmocka_unit_test(a_client_can_not_hide_its_address_behind_what_it_sends),
         cmocka_unit_test(an_event_of_another_trigger_has_no_client),
         cmocka_unit_test(a_request_that_was_not_routed_says_what_it_has),
     };
