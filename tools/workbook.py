@@ -9,6 +9,7 @@ A query's first comment line becomes the heading, the others the text below.
 import argparse
 import json
 import pathlib
+import re
 import sys
 import uuid
 
@@ -18,13 +19,15 @@ SECTIONS = [
     ("Secrets, identity and services",
      ["secrets-read", "secrets-unavailable", "secret-versions", "identity", "services"]),
     ("Callers", ["callers", "signed-in-callers"]),
-    ("Limits and volume", ["limits", "unusual-volume", "log-suppressed", "sequence-gaps"]),
+    ("Limits and volume", ["limits", "unusual-volume", "log-suppressed", "sequence-gaps", "silence"]),
     ("Protections", ["starts", "protections-off", "environment-secrets"]),
-    ("One invocation, one operation", ["invocation", "trace"]),
+    ("One invocation, one operation", ["invocation", "trace", "input"]),
 ]
 HOUR_MS = 3_600_000
-OWN_TIME = {"unusual-volume": 8 * 24 * HOUR_MS}  # the query brings its own time range: this much is enough for it
-TYPED_IN = {"invocation": ("invocation", "Invocation"), "trace": ("operation", "Operation")}  # variable, parameter
+DAY_MS = 24 * HOUR_MS
+# what each needs to be right, whatever was chosen
+OWN_TIME = {"unusual-volume": 8 * DAY_MS, "silence": 2 * DAY_MS, "secrets-unavailable": 2 * DAY_MS}
+TYPED_IN = {"invocation": "Invocation", "operation": "Operation"}  # a query's variable, the parameter
 INTRODUCTION = """# azfn: security events
 
 What each event means, and what to do about it: docs/security-events.md of azfn. Events of origin `broker` can't be
@@ -55,7 +58,7 @@ def parameters_item():
             parameter("App", 5, label="Application Insights", isRequired=True, value="value::1",
                       typeSettings={"resourceTypeFilter": {"microsoft.insights/components": True},
                                     "additionalResourceOptions": []}),
-            parameter("TimeRange", 4, label="Time", isRequired=True, value={"durationMs": 24 * HOUR_MS},
+            parameter("TimeRange", 4, label="Time", isRequired=True, value={"durationMs": DAY_MS},
                       typeSettings={"selectableValues": [{"durationMs": hours * HOUR_MS}
                                                          for hours in (1, 4, 12, 24, 48, 72, 168, 336, 720)],
                                     "allowCustom": True}),
@@ -65,12 +68,8 @@ def parameters_item():
 
 
 def query_item(name, query):
-    if name in TYPED_IN:
-        variable, typed_in = TYPED_IN[name]
-        first, rest = query.split("\n", 1)
-        if not first.startswith(f'let {variable} = "'):
-            raise ValueError(f"{name}.kql does not begin with {variable}")
-        query = f'let {variable} = "{{{typed_in}}}";\n{rest}'
+    for variable, typed_in in TYPED_IN.items():
+        query = re.sub(rf'^(let {variable} =) "[0-]*";$', rf'\1 "{{{typed_in}}}";', query, flags=re.MULTILINE)
     settings = {"rowLimit": 1000, "filter": True}
     if name == "unusual-volume":
         settings["formatters"] = [{"columnMatch": "hourly", "formatter": 9,

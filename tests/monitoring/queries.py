@@ -16,11 +16,24 @@ def of_workbook():
     return {item["name"]: item["content"]["query"] for item in items if item["type"] == 3}
 
 
-def of_alerts():
-    """By the names of the files that alerts.bicep loads."""
-    names = re.findall(r"loadTextContent\('queries/([a-z-]+)\.kql'\)", (FOLDER / "alerts.bicep").read_text("utf-8"))
+def alert_rules():
+    """As the compiled template has them, each with its query as the file has it."""
     variables = catalogue.read_json(FOLDER / "alerts.json")["variables"]
-    return {name: variables[f"$fxv#{number}"] for number, name in enumerate(names)}
+    return [{**rule, "query": variables[re.search(r"\$fxv#\d+", rule["query"]).group()]} for rule in variables["rules"]]
+
+
+def of_rule(rule):
+    return rule["query"] + (f'| where origin == "{rule["origin"]}"\n' if rule["origin"] else "")
+
+
+def of_alerts():
+    """What each rule asks, by its name."""
+    return {rule["name"]: of_rule(rule) for rule in alert_rules()}
+
+
+def file_of(rule_name):
+    """The name of its query."""
+    return rule_name.removesuffix("-worker")
 
 
 def without_comments(query):

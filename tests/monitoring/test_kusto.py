@@ -22,14 +22,17 @@ import npm_packages  # noqa: E402
 
 SOURCE = HERE / "kusto"
 TEXT = ("appId application_Version appName client_Browser client_City client_CountryOrRegion client_IP client_Model "
-        "client_OS client_StateOrProvince client_Type cloud_RoleInstance cloud_RoleName iKey itemId itemType message "
+        "client_OS client_StateOrProvince client_Type cloud_RoleInstance cloud_RoleName iKey itemId itemType "
         "operation_Id operation_Name operation_ParentId operation_SyntheticSource sdkVersion session_Id "
         "user_AccountId user_AuthenticatedId user_Id")
 WORKSPACE_TEXT = ("AppRoleInstance AppRoleName AppVersion ClientBrowser ClientCity ClientCountryOrRegion ClientIP "
-                  "ClientModel ClientOS ClientStateOrProvince ClientType IKey _IsBillable Message OperationId "
+                  "ClientModel ClientOS ClientStateOrProvince ClientType IKey _IsBillable OperationId "
                   "OperationName ParentId ReferencedItemId ReferencedType ResourceGUID _ResourceId SDKVersion "
                   "SessionId SourceSystem _SubscriptionId SyntheticSource TenantId Type UserAccountId "
                   "UserAuthenticatedId UserId")
+OTHERS = {"timestamp": "datetime", "customDimensions": "dynamic", "customMeasurements": "dynamic", "itemCount": "int"}
+WORKSPACE_OTHERS = {"TimeGenerated": "datetime", "Properties": "dynamic", "Measurements": "dynamic", "ItemCount": "int",
+                    "_BilledSize": "real"}
 
 
 def schema(text, **more):
@@ -38,10 +41,19 @@ def schema(text, **more):
 
 
 TABLES = {
-    "traces": schema(TEXT, timestamp="datetime", customDimensions="dynamic", customMeasurements="dynamic",
-                     itemCount="int", severityLevel="int"),
-    "AppTraces": schema(WORKSPACE_TEXT, TimeGenerated="datetime", Properties="dynamic", Measurements="dynamic",
-                        ItemCount="int", SeverityLevel="int", _BilledSize="real"),
+    "traces": schema(TEXT + " message", **OTHERS, severityLevel="int"),
+    "requests": schema(TEXT + " id name source url success resultCode performanceBucket", **OTHERS, duration="real"),
+    "exceptions": schema(TEXT + " problemId handledAt type assembly method outerType outerMessage outerAssembly "
+                         "outerMethod innermostType innermostMessage innermostAssembly innermostMethod",
+                         **OTHERS, severityLevel="int", details="dynamic"),
+}
+WORKSPACE_TABLES = {
+    "AppTraces": schema(WORKSPACE_TEXT + " Message", **WORKSPACE_OTHERS, SeverityLevel="int"),
+    "AppRequests": schema(WORKSPACE_TEXT + " Id Name Source Url ResultCode PerformanceBucket", **WORKSPACE_OTHERS,
+                          Success="bool", DurationMs="real"),
+    "AppExceptions": schema(WORKSPACE_TEXT + " ProblemId HandledAt ExceptionType Assembly Method OuterType "
+                            "OuterMessage OuterAssembly OuterMethod InnermostType InnermostMessage InnermostAssembly "
+                            "InnermostMethod", **WORKSPACE_OTHERS, SeverityLevel="int", Details="dynamic"),
 }
 
 
@@ -60,25 +72,37 @@ class Kusto(unittest.TestCase):
 
     maxDiff = None
 
-    def analyse(self, found, table="traces"):
-        """What there is to say, by the names of the queries: nothing of those that are sound."""
+    def analyse(self, found, tables):
+        """By the names of the queries, what there is to say, and the columns of the answer."""
         environment = {"PATH": os.environ["PATH"], "NODE_PATH": str(self.folder / "node_modules")}
         result = subprocess.run(["node", str(SOURCE / "analyse.js")], env=environment, capture_output=True, text=True,
-                                input=json.dumps({"tables": {table: TABLES[table]}, "queries": found}),
+                                input=json.dumps({"tables": tables, "queries": found}),
                                 timeout=120, check=False)
         self.assertEqual(result.returncode, 0, result.stderr)
         answer = json.loads(result.stdout)
         self.assertEqual(sorted(answer), sorted(found))
-        return {name: said for name, said in answer.items() if said}
+        return answer
+
+    def complaints(self, found, tables=None):
+        """Nothing of those that are sound."""
+        answer = self.analyse(found, tables or TABLES)
+        return {name: about["said"] for name, about in answer.items() if about["said"]}
 
     def test_the_queries_are_sound_and_those_of_the_workbook_and_of_the_alert_rules(self):
         found = [("query", queries.files), ("workbook", queries.of_workbook), ("alert", queries.of_alerts)]
-        self.assertEqual(self.analyse({f"{kind} {name}": query for kind, read in found
-                                       for name, query in read().items()}), {})
+        self.assertEqual(self.complaints({f"{kind} {name}": query for kind, read in found
+                                          for name, query in read().items()}), {})
 
     def test_they_are_sound_in_a_workspace_when_changed_as_the_page_says(self):
         changed = {name: of_workspace(query) for name, query in queries.files().items()}
-        self.assertEqual(self.analyse(changed, "AppTraces"), {})
+        self.assertEqual(self.complaints(changed, WORKSPACE_TABLES), {})
+
+    def test_each_alert_is_split_by_texts_of_its_query(self):
+        answer = self.analyse(queries.of_alerts(), TABLES)
+        for rule in queries.alert_rules():
+            with self.subTest(rule=rule["name"]):
+                kinds = {name: answer[rule["name"]]["columns"].get(name) for name in rule["dimensions"]}
+                self.assertEqual(set(kinds.values()), {"string"}, kinds)
 
     def test_wrong_ones_are_seen(self):
         wrong = {"syntax": "traces | wher severityLevel > 1",
@@ -88,7 +112,7 @@ class Kusto(unittest.TestCase):
                  "function": "traces | extend line = parsejson5(message)",
                  "keyword": "traces | extend line = parse_json(message) | project todatetime(line.datetime)",
                  "by a dynamic value": "traces | extend line = parse_json(message) | summarize count() by line.event"}
-        self.assertEqual(sorted(self.analyse({"sound": "traces | take 1", **wrong})), sorted(wrong))
+        self.assertEqual(sorted(self.complaints({"sound": "traces | take 1", **wrong})), sorted(wrong))
 
 
 if __name__ == "__main__":
