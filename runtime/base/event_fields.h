@@ -15,7 +15,7 @@
       "the trace that the invocation belongs to (W3C traceparent), Application Insights' operation_Id") \
     X(SOURCE_IP, source_ip, TEXT, \
       "the address of the caller: the last one of X-Forwarded-For, which the platform's front end appends, or the host " \
-      "where it proxies") \
+      "where it proxies; behind Front Door, an Application Gateway or another proxy it is the proxy's") \
     X(REQUEST_METHOD, request_method, TEXT, "the HTTP request's method") \
     X(REQUEST_URI, request_uri, URL, "the HTTP request's path, without its query") \
     X(STATUS, status, NUMBER, "the HTTP status: of the answer that the caller got, or that a service gave") \

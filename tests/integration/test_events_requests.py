@@ -75,6 +75,11 @@ class Webhook(ServicesCase):
 
 
 class Input(RequestCase):
+    @event("WARN", "worker", "input_validation_fail:http", **{**OF_REQUEST, "request_method": "POST"}, status=400)
+    def test_a_body_that_is_none(self):
+        head = ask("reply", method="POST", headers=f"{CALLER}Transfer-Encoding: chunked\r\n").decode()
+        self.send(self.start(), f"{head}no number\r\n", 400)
+
     @event("WARN", "worker", "input_validation_fail:http", status=505)
     @event("WARN", "worker", "input_validation_fail:http", **OF_UNROUTED, status=400)
     def test_what_is_no_request(self):
