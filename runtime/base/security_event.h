@@ -110,10 +110,11 @@
       "As for sys_monitor_disabled:landlock_files (Linux 6.12).") \
     X(MEMORY_UNLOCKED, "sys_monitor_disabled:memory_lock", WARNING, ANY, EACH, AZFN__FIELD_BIT(BYTES), \
       "Memory for secrets could not be locked: it may be swapped out.", "Raise RLIMIT_MEMLOCK.") \
-    X(HOST_WEAKNESS, "sys_monitor_disabled:host_settings", WARNING, BROKER, EACH, 0, \
+    X(HOST_WEAKNESS, "sys_monitor_disabled:host_settings", WARNING, BROKER, EACH, \
+      AZFN__FIELD_BIT(FUNCTION) | AZFN__FIELD_BIT(REASON), \
       "The host's or the app's configuration weakens what azfn keeps: redirects are followed, events can be forged, " \
-      "a key can be got around.", \
-      "The description says which setting, and what to write.") \
+      "a key can be got around, or lines of the log, events among them, do not reach those who look at them.", \
+      "The description says which setting, and what to write. One that you accept you can leave out by its reason.") \
     X(DEVELOPMENT, "sys_monitor_disabled:development", WARNING, BROKER, EACH, 0, \
       "AZFN_DEVELOPMENT is set: stand-ins take the place of Key Vault and of services.", \
       "Never in production: remove the setting, and find out who has set it.") \

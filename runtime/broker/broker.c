@@ -6,6 +6,7 @@
 #include "broker/development.h"
 #include "broker/environment.h"
 #include "broker/environment_audit.h"
+#include "broker/host_environment.h"
 #include "broker/host_watch.h"
 #include "broker/last_words.h"
 #include "broker/launcher.h"
@@ -46,10 +47,10 @@ struct broker {
     struct azfn__host_watch host_watch;
     struct azfn__launcher launcher;
     struct azfn__arena arena; /* what was copied out of the environment */
+    struct azfn__host_environment environment;
     struct azfn__settings settings;
     struct azfn__development development;
     struct azfn__secret_slab *slab;
-    struct azfn_span identity_endpoint;
     struct azfn__secret *identity_header; /* NULL: not set */
     struct azfn__config_files files;
     struct azfn__config *config;
@@ -60,10 +61,6 @@ struct broker {
     uv_loop_t loop;
     uv_signal_t signals[STOP_SIGNAL_COUNT];
     bool is_root;
-    bool is_core_tools;
-    bool is_easy_auth_on;
-    uint16_t port;
-    struct azfn_span app_root; /* as the environment says; may be absent */
     int executable;
     int listener;
     int config_fd;
@@ -136,27 +133,11 @@ static bool find_module(struct broker *broker)
     return true;
 }
 
-static bool parse_port(struct azfn_span text, uint16_t *out_port)
-{
-    unsigned long port = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || port > UINT16_MAX) {
-            return false;
-        }
-        port = port * 10 + (unsigned long)(text.data[i] - '0');
-    }
-    *out_port = (uint16_t)port;
-    return port > 0 && port <= UINT16_MAX;
-}
-
 static bool read_configuration(struct broker *broker, const char *root)
 {
     struct azfn__config_fault config_fault = {{0}};
-    char environment[sizeof(AZFN__CONFIG_IS_CORE_TOOLS AZFN__CONFIG_IS_EASY_AUTH_ON)];
-    snprintf(environment, sizeof(environment), "%s%s", broker->is_core_tools ? AZFN__CONFIG_IS_CORE_TOOLS : "",
-             broker->is_easy_auth_on ? AZFN__CONFIG_IS_EASY_AUTH_ON : "");
     enum azfn_error error =
-        azfn__config_files_read(&broker->files, root, azfn_span_of(environment), &config_fault);
+        azfn__config_files_read(&broker->files, root, broker->environment.config_lines, &config_fault);
     if (error == AZFN_OK) {
         error = azfn__config_new(broker->files.files, broker->files.file_count, broker->app->functions,
                                  broker->app->function_count, &broker->config, &config_fault);
@@ -172,16 +153,10 @@ static bool read_configuration(struct broker *broker, const char *root)
 static bool copy_environment(struct broker *broker)
 {
     const struct azfn__secret_slab_options slots = {.small_count = 1024, .medium_count = 256, .large_count = 32};
-    struct azfn_span port = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_CUSTOMHANDLER_PORT"));
-    struct azfn_span app_id = azfn__environment_copy(&broker->arena, AZFN__SPAN("WEBSITE_SITE_NAME"));
     struct azfn_span identity_header = azfn__environment_get(AZFN__SPAN("IDENTITY_HEADER"));
-    broker->app_root = azfn__environment_copy(&broker->arena, AZFN__SPAN("FUNCTIONS_APP_ROOT_PATH"));
-    broker->identity_endpoint = azfn__environment_copy(&broker->arena, AZFN__SPAN("IDENTITY_ENDPOINT"));
-    broker->is_easy_auth_on =
-        azfn__span_equal_ignore_case(azfn__environment_get(AZFN__SPAN("WEBSITE_AUTH_ENABLED")), AZFN__SPAN("true"));
-    broker->is_core_tools = azfn__environment_get(AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT")).length > 0;
-    if (app_id.length > 0) {
-        broker->log.app_id = app_id;
+    const char *reason = azfn__host_environment_copy(&broker->environment, &broker->arena);
+    if (broker->environment.app_id.length > 0) {
+        broker->log.app_id = broker->environment.app_id;
     }
     if (azfn__secret_slab_new(&slots, &broker->slab) != AZFN_OK) {
         return fault(broker, "can't make the memory for secrets: %s", strerror(errno));
@@ -189,12 +164,7 @@ static bool copy_environment(struct broker *broker)
     if (identity_header.length > 0 && !(broker->identity_header = azfn__secret_new(broker->slab, identity_header))) {
         return fault(broker, "IDENTITY_HEADER is longer than any that the platform makes");
     }
-    if (!azfn_span_is_present(port)) {
-        return fault(broker, "FUNCTIONS_CUSTOMHANDLER_PORT is not set: the Functions host or azfn-local starts this "
-                             "program, see --help");
-    }
-    return parse_port(port, &broker->port) ||
-           fault(broker, "FUNCTIONS_CUSTOMHANDLER_PORT is no port from 1 to 65535");
+    return !reason || fault(broker, "%s", reason);
 }
 
 static bool read_development(struct broker *broker)
@@ -230,7 +200,7 @@ static bool take_environment(struct broker *broker)
     const char *root = broker->app->app_root;
     bool is_fine = copy_environment(broker);
     if (!root) {
-        root = broker->app_root.length > 0 ? broker->app_root.data : ".";
+        root = broker->environment.app_root.length > 0 ? broker->environment.app_root.data : ".";
     }
     is_fine = is_fine && read_configuration(broker, root) && read_development(broker) && audit_environment(broker);
     azfn__environment_wipe();
@@ -255,9 +225,9 @@ static bool seal_configuration(struct broker *broker)
 
 static bool bind_port(struct broker *broker)
 {
-    broker->listener = azfn__listener_bind(broker->port, BIND_PATIENCE_MS, &broker->port);
+    broker->listener = azfn__listener_bind(broker->environment.port, BIND_PATIENCE_MS, &broker->environment.port);
     return broker->listener >= 0 ||
-           fault(broker, "can't bind 127.0.0.1:%u: %s", (unsigned)broker->port, strerror(errno));
+           fault(broker, "can't bind 127.0.0.1:%u: %s", (unsigned)broker->environment.port, strerror(errno));
 }
 
 /* With execveat() the folders above don't matter, only the file's own mode does. */
@@ -304,8 +274,9 @@ static void on_end(int exit_code, void *user_data)
 static void report_weaknesses(struct broker *broker)
 {
     for (size_t i = 0; i < broker->config->weakness_count; i++) {
-        azfn__log_sink_say(&broker->log, AZFN__EVENT_HOST_WEAKNESS, NULL, "%.*s",
-                           AZFN_SPAN_ARGS(broker->config->weaknesses[i]));
+        const struct azfn__config_weakness *weakness = &broker->config->weaknesses[i];
+        const struct azfn__event_fields fields = {.reason = weakness->reason, .function = weakness->function};
+        azfn__log_sink_say(&broker->log, AZFN__EVENT_HOST_WEAKNESS, &fields, "%.*s", AZFN_SPAN_ARGS(weakness->text));
     }
     size_t unlocked_bytes = azfn__secret_slab_unlocked_bytes(broker->slab);
     if (unlocked_bytes > 0) {
@@ -334,15 +305,15 @@ static void on_first_ready(void *user_data)
         .azfn_version = AZFN__SPAN(AZFN__VERSION),
         .build = azfn_span_of(build),
         .functions = AZFN__NUMBER(broker->config->function_count),
-        .port = AZFN__NUMBER(broker->port),
+        .port = AZFN__NUMBER(broker->environment.port),
         .broker_user = AZFN__NUMBER(getuid()),
         .worker_user = AZFN__NUMBER(broker->is_root ? broker->config->worker_user : getuid()),
         .layers_on = azfn_span_of(layers.on),
         .layers_off = azfn_span_of(layers.off),
     };
     azfn__log_sink_say(&broker->log, AZFN__EVENT_STARTUP, &fields,
-                       "azfn " AZFN__VERSION " serves %zu functions on 127.0.0.1:%u; %s", broker->config->function_count,
-                       (unsigned)broker->port,
+                       "azfn " AZFN__VERSION " serves %zu functions on 127.0.0.1:%u; %s",
+                       broker->config->function_count, (unsigned)broker->environment.port,
                        broker->is_root ? "root was given up, broker and worker are different users"
                                        : "broker and worker are the same ordinary user");
     report_weaknesses(broker);
@@ -387,7 +358,7 @@ static struct azfn__services_options services_options(struct broker *broker)
                                            .slab = broker->slab,
                                            .log = &broker->log,
                                            .module_path = broker->module_path,
-                                           .identity_endpoint = broker->identity_endpoint,
+                                           .identity_endpoint = broker->environment.identity_endpoint,
                                            .identity_header = broker->identity_header};
 }
 

@@ -214,11 +214,10 @@ static enum azfn_error index_routes(struct azfn__config_build *build)
     return config->route_index ? AZFN_OK : azfn__config_refuse_memory(build->fault);
 }
 
-/* file may be NULL; line has its end. */
-static bool has_line(const struct azfn__config_file *file, const char *line)
+/* line has its end. */
+static bool has_line(struct azfn_span rest, const char *line)
 {
     struct azfn_span wanted = azfn_span_of(line);
-    struct azfn_span rest = file ? file->text : azfn__absent();
     while (rest.length > 0 && !azfn__span_starts_with(rest, wanted)) {
         const char *end = memchr(rest.data, '\n', rest.length);
         rest = end ? azfn__span_from(rest, (size_t)(end - rest.data) + 1) : azfn__absent();
@@ -244,6 +243,7 @@ static enum azfn_error build_all(struct azfn__config_build *build, const struct 
         error = find_file(build->fault, files, file_count, "azfn.json", &azfn);
     }
     if (error == AZFN_OK) {
+        build->environment = environment ? environment->text : azfn__absent();
         error = host ? azfn__config_read_host(build, host)
                      : refuse_file(build->fault, AZFN__SPAN("host.json"), "expected this file, found none");
     }
@@ -264,8 +264,9 @@ static enum azfn_error build_all(struct azfn__config_build *build, const struct 
         error = index_routes(build);
     }
     if (error == AZFN_OK) {
-        build->config->is_core_tools = has_line(environment, AZFN__CONFIG_IS_CORE_TOOLS);
-        build->config->is_easy_auth_on = has_line(environment, AZFN__CONFIG_IS_EASY_AUTH_ON);
+        build->config->is_core_tools = has_line(build->environment, AZFN__CONFIG_IS_CORE_TOOLS);
+        build->config->is_easy_auth_on = has_line(build->environment, AZFN__CONFIG_IS_EASY_AUTH_ON);
+        build->config->has_application_insights = has_line(build->environment, AZFN__CONFIG_HAS_APPLICATION_INSIGHTS);
         error = azfn__config_find_weaknesses(build);
     }
     if (error == AZFN_OK) {

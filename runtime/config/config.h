@@ -108,6 +108,13 @@ struct azfn__config_identity {
     struct azfn_span principal_id;
 };
 
+/* What the log says at start; each reason is one that can be accepted without the others. */
+struct azfn__config_weakness {
+    struct azfn_span reason;
+    struct azfn_span function; /* absent: the app as a whole */
+    struct azfn_span text;     /* what is set, and what to write instead */
+};
+
 struct azfn__config {
     const struct azfn__config_function *functions; /* sorted by name without regard to case, as the host does */
     size_t function_count;
@@ -122,13 +129,14 @@ struct azfn__config {
     bool is_forwarding; /* customHandler.enableForwardingHttpRequest */
     bool is_proxying;   /* customHandler.enableProxyingHttpRequest */
     bool is_core_tools; /* run by Core Tools: envelopes have a Content-Length */
+    bool has_application_insights;
     bool is_easy_auth_on; /* App Service Authentication: X-MS-CLIENT-PRINCIPAL is the platform's word */
     /* A client could have the host forward what looks like an envelope: the route of a forwarded function
      * takes POST and any text, the host makes "/" of a backslash in it and then resolves "..". Only that an
      * envelope is chunked, which a forwarded request never is, tells them apart. */
     bool has_forgeable_envelopes;
-    /* What the host's settings leave open: sentences for the log. */
-    const struct azfn_span *weaknesses;
+    /* What the host's settings leave open. */
+    const struct azfn__config_weakness *weaknesses;
     size_t weakness_count;
     struct azfn_span route_prefix; /* "api"; may be empty */
     uint32_t function_timeout_ms;  /* host.json's functionTimeout; 0: none */
@@ -147,7 +155,10 @@ struct azfn__config {
  * settings that azfn.json grants, which the worker gets. */
 #define AZFN__CONFIG_ENVIRONMENT "(environment)"
 #define AZFN__CONFIG_SETTINGS "(settings)"
-/* Lines of the first one. */
+/* Lines of the first one; besides, settings that stand above host.json, as they are: of its "logging" and its
+ * "telemetryMode". */
+#define AZFN__CONFIG_HOST_SETTING "AzureFunctionsJobHost"
+#define AZFN__CONFIG_HAS_APPLICATION_INSIGHTS "APPLICATIONINSIGHTS_CONNECTION_STRING=(set)\n"
 #define AZFN__CONFIG_IS_CORE_TOOLS "FUNCTIONS_CORETOOLS_ENVIRONMENT=true\n"
 #define AZFN__CONFIG_IS_EASY_AUTH_ON "WEBSITE_AUTH_ENABLED=true\n"
 

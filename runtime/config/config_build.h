@@ -22,10 +22,19 @@ struct azfn__config_build {
     struct azfn__config_fault *fault;
     struct azfn__config_function *functions; /* the configuration's, while they may be written */
     struct azfn__config_origin *origins;     /* in the order in which the functions were read */
+    struct azfn_span environment;            /* the lines of AZFN__CONFIG_ENVIRONMENT */
+    /* Of the lines that this handler writes, the host passes on some only. */
+    bool samples_lines;       /* to Application Insights: any of them */
+    bool drops_lines;         /* Information, by its general rules */
+    bool insights_drop_lines; /* Information, by those that hold for Application Insights */
 };
 
 AZFN_MUST_USE enum azfn_error azfn__config_read_host(struct azfn__config_build *build,
                                                      const struct azfn__config_file *file);
+/* Of host.json as well, with the app settings that stand above it. */
+AZFN_MUST_USE enum azfn_error azfn__config_read_logging(struct azfn__config_build *build,
+                                                        struct azfn__config_reader *reader,
+                                                        const struct azfn__config_node *root);
 /* name is that of the folder. */
 AZFN_MUST_USE enum azfn_error azfn__config_read_function(struct azfn__config_build *build,
                                                          const struct azfn__config_file *file, struct azfn_span name,

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define WEAKNESSES_OF_THE_APP 4
+
 
 static enum azfn_error refuse_missing_folder(struct azfn__config_build *build, struct azfn_span name)
 {
@@ -134,40 +136,76 @@ static const struct azfn__config_function *find_reachable(const struct azfn__con
     return NULL;
 }
 
-enum azfn_error azfn__config_find_weaknesses(struct azfn__config_build *build)
+static void add_weakness(struct azfn__config_weakness *found, struct azfn__config *config, struct azfn_span reason,
+                         struct azfn_span text)
+{
+    found[config->weakness_count++] = (struct azfn__config_weakness){.reason = reason, .text = text};
+}
+
+/* Of the way that events take to those who look at them. */
+static void find_lost_lines(const struct azfn__config_build *build, struct azfn__config_weakness *found)
 {
     struct azfn__config *config = build->config;
-    struct azfn_span *found = azfn__arena_alloc(&config->arena, (config->function_count + 2) * sizeof(*found));
-    if (!found) {
-        return azfn__config_refuse_memory(build->fault);
+    if (build->samples_lines && config->has_application_insights) {
+        add_weakness(found, config, AZFN__SPAN("lines are sampled"),
+                     AZFN__SPAN("host.json: logging.applicationInsights.samplingSettings.excludedTypes has no Trace, or "
+                                "an AzureFunctionsJobHost__logging__ setting takes it away: Application Insights gets "
+                                "only some of these lines where there are many. Write \"Request;Trace\""));
     }
-    config->weaknesses = found;
-    if (!config->is_forwarding && !config->is_proxying) {
-        found[config->weakness_count++] =
-            AZFN__SPAN("host.json: customHandler.enableForwardingHttpRequest is not true, so the host follows a "
-                       "redirect that this handler answers, to anywhere");
+    if (config->has_application_insights ? build->insights_drop_lines : build->drops_lines) {
+        add_weakness(found, config, AZFN__SPAN("lines are dropped by their level"),
+                     AZFN__SPAN("host.json: logging.logLevel, or an AzureFunctionsJobHost__logging__ setting, has the "
+                                "host drop what this handler writes as Information. Write "
+                                "\"Host.Function.Console\": \"Information\""));
     }
+}
+
+static enum azfn_error find_ways_around_keys(struct azfn__config_build *build, struct azfn__config_weakness *found)
+{
+    struct azfn__config *config = build->config;
     for (size_t i = 0; config->is_forwarding && i < config->function_count; i++) {
         const struct azfn__config_function *function = &config->functions[i];
         const struct azfn__config_function *reachable = is_open(function) ? find_reachable(config, function) : NULL;
         config->has_forgeable_envelopes =
             config->has_forgeable_envelopes ||
             (is_open(function) && (function->methods & (UINT32_C(1) << AZFN__METHOD_POST)));
-        if (reachable) {
-            found[config->weakness_count] = azfn__arena_format(
-                &config->arena,
-                "%.*s/function.json: a caller can reach the function %.*s without its key, by ..%%5C in the route's "
-                "parameter: give the parameter a constraint, such as {name:alpha}",
-                AZFN_SPAN_ARGS(function->name), AZFN_SPAN_ARGS(reachable->name));
-            if (!azfn_span_is_present(found[config->weakness_count++])) {
-                return azfn__config_refuse_memory(build->fault);
-            }
+        if (!reachable) {
+            continue;
         }
-    }
-    if (config->has_forgeable_envelopes && config->is_core_tools) {
-        found[config->weakness_count++] =
-            AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT is set, so that events need not be chunked and a client could "
-                       "forge them: for development only");
+        struct azfn_span text = azfn__arena_format(
+            &config->arena,
+            "%.*s/function.json: a caller can reach the function %.*s without its key, by ..%%5C in the route's "
+            "parameter: give the parameter a constraint, such as {name:alpha}",
+            AZFN_SPAN_ARGS(function->name), AZFN_SPAN_ARGS(reachable->name));
+        if (!azfn_span_is_present(text)) {
+            return azfn__config_refuse_memory(build->fault);
+        }
+        found[config->weakness_count++] = (struct azfn__config_weakness){
+            .reason = AZFN__SPAN("a key can be got around"), .function = function->name, .text = text};
     }
     return AZFN_OK;
+}
+
+enum azfn_error azfn__config_find_weaknesses(struct azfn__config_build *build)
+{
+    struct azfn__config *config = build->config;
+    struct azfn__config_weakness *found =
+        azfn__arena_alloc(&config->arena, (config->function_count + WEAKNESSES_OF_THE_APP) * sizeof(*found));
+    if (!found) {
+        return azfn__config_refuse_memory(build->fault);
+    }
+    config->weaknesses = found;
+    find_lost_lines(build, found);
+    if (!config->is_forwarding && !config->is_proxying) {
+        add_weakness(found, config, AZFN__SPAN("redirects are followed"),
+                     AZFN__SPAN("host.json: customHandler.enableForwardingHttpRequest is not true, so the host follows "
+                                "a redirect that this handler answers, to anywhere"));
+    }
+    enum azfn_error error = find_ways_around_keys(build, found);
+    if (error == AZFN_OK && config->has_forgeable_envelopes && config->is_core_tools) {
+        add_weakness(found, config, AZFN__SPAN("events can be forged"),
+                     AZFN__SPAN("FUNCTIONS_CORETOOLS_ENVIRONMENT is set, so that events need not be chunked and a "
+                                "client could forge them: for development only"));
+    }
+    return error;
 }

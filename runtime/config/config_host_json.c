@@ -215,6 +215,9 @@ enum azfn_error azfn__config_read_host(struct azfn__config_build *build, const s
     if (error == AZFN_OK) {
         error = read_timeout(build, &reader, &root);
     }
+    if (error == AZFN_OK) {
+        error = azfn__config_read_logging(build, &reader, &root);
+    }
     azfn__config_reader_close(&reader);
     return error;
 }

@@ -16,6 +16,8 @@ CANARY = "canary-0123456789"
 KEY = {"reference": "@Microsoft.KeyVault(VaultName=dev;SecretName=key)"}
 # of a managed identity that nobody asks
 NO_IDENTITY = {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/", "IDENTITY_HEADER": CANARY}
+INSIGHTS = {"APPLICATIONINSIGHTS_CONNECTION_STRING": f"InstrumentationKey={CANARY}"}
+HOST_JSON = probe.HERE.parent.parent / "host.json"
 needs_sandbox = unittest.skipIf(probe.IS_SANITIZED, "a build with sanitizers has no sandbox")
 
 
@@ -93,13 +95,42 @@ class Off(ProtectionCase):
         self.start(policy={"secrets": {"key": KEY}, "functions": {"Ask": {"secrets": ["key"]}}}, env=NO_IDENTITY,
                    handler_options=options)
 
-    @event("WARN", "broker", "sys_monitor_disabled:host_settings")
+    @event("WARN", "broker", "sys_monitor_disabled:host_settings", reason="redirects are followed")
     def test_redirects_that_the_host_follows(self):
         self.start(forwarding=False)
 
-    @event("WARN", "broker", "sys_monitor_disabled:host_settings")
+    @event("WARN", "broker", "sys_monitor_disabled:host_settings", reason="a key can be got around", function="Items")
     def test_a_route_by_which_keys_are_got_around(self):
         self.start(functions=probe.probe_functions())
+
+    @event("WARN", "broker", "sys_monitor_disabled:host_settings", reason="a key can be got around", function="Items")
+    @event("WARN", "broker", "sys_monitor_disabled:host_settings", reason="events can be forged")
+    def test_events_that_core_tools_have_a_client_forge(self):
+        self.start(functions=probe.probe_functions(), env={"FUNCTIONS_CORETOOLS_ENVIRONMENT": "true"})
+
+    @event("WARN", "broker", "sys_monitor_disabled:host_settings", reason="lines are sampled")
+    @event("WARN", "broker", "sys_monitor_disabled:host_settings", reason="lines are dropped by their level")
+    @also("sensitive_read:platform_environment")
+    def test_lines_that_do_not_reach_who_looks_at_them(self):
+        self.start(host={"logging": {"logLevel": {"Host": "Warning"}}}, env=INSIGHTS)
+
+    @also("sensitive_read:platform_environment")
+    def test_lines_that_do(self):
+        self.start(host={"logging": json.loads(HOST_JSON.read_text("utf-8"))["logging"]}, env=INSIGHTS)
+
+    def test_lines_where_nobody_samples(self):
+        self.start()
+
+    @event("WARN", "broker", "sys_monitor_disabled:host_settings", reason="lines are dropped by their level")
+    def test_lines_that_an_app_setting_drops(self):
+        self.start(env={"AzureFunctionsJobHost__logging__logLevel__default": "None"})
+
+    @event("WARN", "broker", "sys_monitor_disabled:host_settings", reason="lines are sampled")
+    @also("sensitive_read:platform_environment")
+    def test_lines_that_an_app_setting_has_sampled(self):
+        name = "azurefunctionsjobhost__Logging__ApplicationInsights__SamplingSettings__ExcludedTypes"
+        self.start(host={"logging": json.loads(HOST_JSON.read_text("utf-8"))["logging"]},
+                   env={**INSIGHTS, name: "Request"})
 
     @event("WARN", "broker", "sys_monitor_disabled:development")
     def test_stand_ins(self):

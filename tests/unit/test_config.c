@@ -469,6 +469,92 @@ static void the_platform_is_known_by_lines_of_the_environment(void **state)
     }
 }
 
+#define INSIGHTS AZFN__CONFIG_HAS_APPLICATION_INSIGHTS
+#define LOGGING(text) HOST(",\"logging\":{" text "}")
+#define LEVELS(text) LOGGING("\"logLevel\":{" text "}")
+#define SAMPLING(text) LOGGING("\"applicationInsights\":{\"samplingSettings\":{" text "}}")
+#define SETTING(name, value) "AzureFunctionsJobHost__logging__" name "=" value "\n"
+
+static void lines_that_the_host_does_not_pass_on_are_a_weakness(void **state)
+{
+    (void)state;
+    static const struct azfn_function functions[] = {{.name = "order", .handler = handle}};
+    static const struct {
+        const char *host;
+        const char *environment;
+        bool samples;
+        bool drops;
+    } cases[] = {
+        /* sampling is on where nothing is said, and of no matter without Application Insights */
+        {HOST(""), INSIGHTS, true, false},
+        {HOST(""), NULL, false, false},
+        {SAMPLING("\"excludedTypes\":\"Request;Trace\""), INSIGHTS, false, false},
+        {SAMPLING("\"excludedTypes\":\"trace\""), INSIGHTS, false, false},
+        {SAMPLING("\"excludedTypes\":\"Request;Traces\""), INSIGHTS, true, false},
+        {SAMPLING("\"excludedTypes\":3"), INSIGHTS, true, false},
+        {SAMPLING("\"isEnabled\":false"), INSIGHTS, false, false},
+        {SAMPLING("\"isEnabled\":true"), INSIGHTS, true, false},
+        {SAMPLING("\"includedTypes\":\"Request\""), INSIGHTS, false, false},
+        {SAMPLING("\"includedTypes\":\"Request;Trace\""), INSIGHTS, true, false},
+        {HOST(",\"Logging\":{\"APPLICATIONINSIGHTS\":{\"samplingsettings\":{\"ExcludedTypes\":\"Trace\"}}}"),
+         INSIGHTS, false, false},
+        {HOST(",\"telemetryMode\":\"OpenTelemetry\""), INSIGHTS, false, false},
+        {HOST(""), INSIGHTS "AzureFunctionsJobHost__telemetryMode=openTelemetry\n", false, false},
+        {HOST(""), INSIGHTS SETTING("applicationInsights__samplingSettings__isEnabled", "False"), false, false},
+        {SAMPLING("\"isEnabled\":false"),
+         INSIGHTS "azurefunctionsjobhost:logging:applicationinsights:samplingsettings:isenabled=true\n", true, false},
+        {SAMPLING("\"excludedTypes\":\"Trace\""),
+         INSIGHTS SETTING("applicationInsights__samplingSettings__excludedTypes", ""), true, false},
+        /* levels: the longest category that fits */
+        {LEVELS("\"default\":\"Warning\""), NULL, false, true},
+        {LEVELS("\"Default\":\"none\""), NULL, false, true},
+        {LEVELS("\"default\":\"Information\""), NULL, false, false},
+        {LEVELS("\"default\":\"Trace\""), NULL, false, false},
+        {LEVELS("\"default\":3"), NULL, false, true},
+        {LEVELS("\"default\":\"None\",\"Host\":\"Information\""), NULL, false, false},
+        {LEVELS("\"Host.Function\":\"Error\",\"Host\":\"Information\""), NULL, false, true},
+        {LEVELS("\"host.function.console\":\"Information\",\"Host.Function\":\"Error\""), NULL, false, false},
+        {LEVELS("\"Function\":\"Error\",\"Host.Function.Consoles\":\"Error\""), NULL, false, false},
+        {LEVELS("\"Host.*.Console\":\"Error\",\"Host\":\"Information\""), NULL, false, true},
+        {LEVELS("\"Host.*.Aggregator\":\"Error\""), NULL, false, false},
+        {LEVELS("\"Host.Function.Console\":\"Information\""), SETTING("logLevel__default", "None"), false, false},
+        {LEVELS("\"Host.Function.Console\":\"Information\""), SETTING("logLevel__Host.Function.Console", "None"), false,
+         true},
+        {LEVELS("\"default\":\"None\""), SETTING("logLevel__default", "Information"), false, false},
+        /* Application Insights' own levels stand above the others, for Application Insights */
+        {LOGGING("\"applicationInsights\":{\"logLevel\":{\"default\":\"Error\"},\"samplingSettings\":"
+                 "{\"isEnabled\":false}}"),
+         INSIGHTS, false, true},
+        {LOGGING("\"applicationInsights\":{\"logLevel\":{\"default\":\"Error\"}}"), NULL, false, false},
+        {LOGGING("\"logLevel\":{\"default\":\"Error\"},\"applicationInsights\":{\"logLevel\":{\"default\":"
+                 "\"Information\"},\"samplingSettings\":{\"isEnabled\":false}}"),
+         INSIGHTS, false, false},
+        /* of any form */
+        {LOGGING(""), NULL, false, false},
+        {HOST(",\"logging\":[\"logLevel\"]"), NULL, false, false},
+        {HOST(",\"logging\":null"), NULL, false, false},
+        {HOST(""), SETTING("", "") "AzureFunctionsJobHost\n=\n\nAzureFunctionsJobHost__\n", false, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *environment = cases[i].environment ? cases[i].environment : "";
+        const struct azfn__config_file files[] = {file("host.json", cases[i].host), file("order/function.json", QUEUE),
+                                                  file(AZFN__CONFIG_ENVIRONMENT, environment)};
+        struct azfn__config *config;
+        struct azfn__config_fault fault;
+        bool samples = false;
+        bool drops = false;
+        assert_int_equal(azfn__config_new(files, 3, functions, 1, &config, &fault), AZFN_OK);
+        for (size_t k = 0; k < config->weakness_count; k++) {
+            samples = samples || azfn_span_equals(config->weaknesses[k].reason, "lines are sampled");
+            drops = drops || azfn_span_equals(config->weaknesses[k].reason, "lines are dropped by their level");
+        }
+        if (samples != cases[i].samples || drops != cases[i].drops) {
+            fail_msg("case %zu: samples %d, drops %d", i, samples, drops);
+        }
+        azfn__config_destroy(config);
+    }
+}
+
 static void functions_are_sorted_as_the_host_sorts_them(void **state)
 {
     (void)state;
@@ -574,6 +660,7 @@ int main(void)
         cmocka_unit_test(a_secret_is_fetched_at_start_where_it_says_so),
         cmocka_unit_test(the_identity_is_the_systems_or_a_named_one),
         cmocka_unit_test(the_platform_is_known_by_lines_of_the_environment),
+        cmocka_unit_test(lines_that_the_host_does_not_pass_on_are_a_weakness),
         cmocka_unit_test(functions_are_sorted_as_the_host_sorts_them),
         cmocka_unit_test(settings_are_taken_out_of_text_from_left_to_right),
         cmocka_unit_test(a_key_vault_reference_is_taken_apart),
