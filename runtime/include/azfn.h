@@ -409,10 +409,11 @@ enum azfn_security_event {
 
 /* Such an event in the app's log, with the function, the invocation's id and its trace, and of an HTTP request the
  * caller's address, the method, and the path without the query; marked as the worker's word. format says what is wrong,
- * in the function's own words. It is escaped and cut at 4 KiB as well, but not searched: no secret, signature or token belongs
- * into it, and of the caller no more than an operator needs to find him. It does not answer the invocation. It is sent at
- * once, beside the answer where that carries the lines of azfn_log(); for a function that blocks, when it has returned.
- * Many of one kind within a short time are told as a count. */
+ * in the function's own words. It is escaped and cut at 4 KiB as well, but not searched: no secret, signature or token
+ * belongs into it, and of the caller no more than an operator needs to find him. It does not answer the invocation, and
+ * does not wait for its answer. When this returns it is on its way to the log, though the function crashes next; unless
+ * the log is far behind, or, for a function that blocks, the loop did not come to it within 200 ms. Many of one kind
+ * within a short time are told as a count. */
 void azfn_security_event(struct azfn_invocation *invocation, enum azfn_security_event event, const char *format, ...)
     AZFN_PRINTF(3, 4);
 

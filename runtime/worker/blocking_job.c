@@ -1,13 +1,15 @@
 #include "worker/blocking_job.h"
 
 #include "base/span.h"
-#include "worker/dispatcher.h"
+#include "worker/blocking_pool.h"
 
-#define LINES_MAX_BYTES ((size_t)1 << 20)
 /* A function that writes too many lines does not hide its events behind them. */
 #define EVENTS_MAX_BYTES ((size_t)64 << 10)
+#define LINES_MAX_BYTES (AZFN__JOB_TOLD_MAX_BYTES - EVENTS_MAX_BYTES)
 /* A line of azfn_log(), and what stands around it. */
 #define LINE_MAX_BYTES ((size_t)5 << 10)
+
+#define NS_PER_MS UINT64_C(1000000)
 
 static _Thread_local struct azfn__blocking_job *current;
 
@@ -32,7 +34,7 @@ void azfn__blocking_job_run(struct azfn__blocking_job *job, struct azfn__flight_
 void azfn__blocking_job_init(struct azfn__blocking_job *job, struct azfn__blocking_pool *pool)
 {
     *job = (struct azfn__blocking_job){.work.data = job, .pool = pool};
-    azfn__buffer_init(&job->told, LINES_MAX_BYTES + EVENTS_MAX_BYTES);
+    azfn__buffer_init(&job->told, AZFN__JOB_TOLD_MAX_BYTES);
 }
 
 void azfn__blocking_job_clean_up(struct azfn__blocking_job *job)
@@ -68,36 +70,86 @@ void azfn__blocking_job_keep(struct azfn__blocking_job *job, const struct azfn__
     }
 }
 
-void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__log_frame *log)
+/* With the mutex, which it gives back meanwhile. */
+static void await_passing(struct azfn__blocking_job *job)
 {
-    struct azfn__buffer *told = &job->told;
-    size_t before = told->length;
-    bool has_room = log->event != AZFN__EVENT_NONE || before + LINE_MAX_BYTES <= LINES_MAX_BYTES;
-    if (has_room) {
-        azfn__frame_append_log(told, log);
-    }
-    if (told->length == before) {
-        azfn__dropped_logs_count(&job->dropped, log->event);
+    struct azfn__blocking_pool *pool = job->pool;
+    uint64_t mine = job->told_count;
+    uint64_t end_ns = uv_hrtime() + AZFN__BLOCKING_PASSING_MAX_MS * NS_PER_MS;
+    while (job->passed_count < mine && !job->is_loop_slow) {
+        uint64_t now_ns = uv_hrtime();
+        job->is_loop_slow =
+            now_ns >= end_ns || uv_cond_timedwait(&pool->passed, &pool->mutex, end_ns - now_ns) == UV_ETIMEDOUT;
     }
 }
 
-void azfn__blocking_job_refuse_setting(struct azfn__blocking_job *job, struct azfn_span name)
+static void tell_loop(struct azfn__blocking_job *job, bool is_event)
 {
+    job->told_count++;
+    uv_async_send(&job->pool->bell);
+    if (is_event) {
+        await_passing(job);
+    }
+}
+
+void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__log_frame *log)
+{
+    struct azfn__buffer *told = &job->told;
+    bool is_event = log->event != AZFN__EVENT_NONE;
+    uv_mutex_lock(&job->pool->mutex);
+    size_t before = told->length;
+    if (is_event || before + LINE_MAX_BYTES <= LINES_MAX_BYTES) {
+        azfn__frame_append_log(told, log);
+    }
+    if (told->length == before) {
+        azfn__dropped_logs_count(&job->dropped, log);
+    }
+    tell_loop(job, is_event);
+    uv_mutex_unlock(&job->pool->mutex);
+}
+
+static struct azfn__refused_setting *find_refused(struct azfn__blocking_job *job, struct azfn_span name)
+{
+    struct azfn__arena *arena = &job->invocation->arena;
     for (size_t i = 0; i < job->refused_setting_count; i++) {
         if (azfn__span_equal(job->refused_settings[i].name, name)) {
-            job->refused_settings[i].times++;
-            return;
+            return &job->refused_settings[i];
         }
     }
-    struct azfn__arena *arena = &job->invocation->arena;
     if (!job->refused_settings) {
         job->refused_settings = azfn__arena_alloc(arena, AZFN__JOB_REFUSED_SETTINGS * sizeof(*job->refused_settings));
     }
     bool has_room = job->refused_settings && job->refused_setting_count < AZFN__JOB_REFUSED_SETTINGS;
     struct azfn_span copy = has_room ? azfn__arena_copy(arena, name) : azfn__absent();
-    if (azfn_span_is_present(copy)) {
-        job->refused_settings[job->refused_setting_count++] = (struct azfn__refused_setting){.name = copy, .times = 1};
-    } else {
-        job->other_refused_settings++;
+    if (!azfn_span_is_present(copy)) {
+        return NULL;
     }
+    struct azfn__refused_setting *setting = &job->refused_settings[job->refused_setting_count++];
+    *setting = (struct azfn__refused_setting){.name = copy};
+    return setting;
+}
+
+void azfn__blocking_job_refuse_setting(struct azfn__blocking_job *job, struct azfn_span name)
+{
+    uv_mutex_lock(&job->pool->mutex);
+    struct azfn__refused_setting *setting = find_refused(job, name);
+    *(setting ? &setting->times : &job->other_refused_settings) += 1;
+    tell_loop(job, true);
+    uv_mutex_unlock(&job->pool->mutex);
+}
+
+size_t azfn__blocking_job_take_refused(struct azfn__blocking_job *job,
+                                       struct azfn__refused_setting out_settings[AZFN__JOB_REFUSED_SETTINGS],
+                                       uint64_t *out_others)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < job->refused_setting_count; i++) {
+        if (job->refused_settings[i].times > 0) {
+            out_settings[count++] = job->refused_settings[i];
+            job->refused_settings[i].times = 0;
+        }
+    }
+    *out_others = job->other_refused_settings;
+    job->other_refused_settings = 0;
+    return count;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define POOL_SIZE_VARIABLE "UV_THREADPOOL_SIZE"
+#define PASSING_KEPT_BYTES ((size_t)64 << 10)
 
 static atomic_uint thread_count;
 static _Thread_local unsigned thread_number; /* from 1; 0 on the loop */
@@ -78,6 +79,20 @@ static enum azfn_error make_threads(struct azfn__blocking_pool *pool)
     return atomic_load(&pool->has_failed) ? AZFN_ERROR_SYSTEM : AZFN_OK;
 }
 
+static void on_bell(uv_async_t *bell);
+
+static enum azfn_error make_bell(struct azfn__blocking_pool *pool)
+{
+    if (uv_mutex_init(&pool->mutex) != 0 || uv_cond_init(&pool->passed) != 0 ||
+        uv_async_init(pool->dispatcher->loop, &pool->bell, on_bell) != 0) {
+        return AZFN_ERROR_SYSTEM;
+    }
+    pool->bell.data = pool;
+    uv_unref((uv_handle_t *)&pool->bell);
+    azfn__buffer_init(&pool->passing, AZFN__JOB_TOLD_MAX_BYTES);
+    return AZFN_OK;
+}
+
 enum azfn_error azfn__blocking_pool_start(struct azfn__blocking_pool *pool, struct azfn__dispatcher *dispatcher,
                                           const struct azfn__blocking_pool_options *options)
 {
@@ -95,7 +110,10 @@ enum azfn_error azfn__blocking_pool_start(struct azfn__blocking_pool *pool, stru
         pool->jobs[i].pool = pool;
         give_job_back(&pool->jobs[i]);
     }
-    enum azfn_error error = make_threads(pool);
+    enum azfn_error error = make_bell(pool);
+    if (error == AZFN_OK) {
+        error = make_threads(pool);
+    }
     if (error != AZFN_OK) {
         free(pool->jobs);
         pool->jobs = NULL;
@@ -111,6 +129,9 @@ void azfn__blocking_pool_clean_up(struct azfn__blocking_pool *pool)
         return; /* it was never started */
     }
     uv_barrier_destroy(&pool->start);
+    uv_cond_destroy(&pool->passed);
+    uv_mutex_destroy(&pool->mutex);
+    azfn__buffer_clean_up(&pool->passing);
     free(pool->jobs);
     pool->jobs = NULL;
     pool->free = NULL;
@@ -141,16 +162,50 @@ static struct azfn__invocation *detach(struct azfn__blocking_job *job)
     return invocation;
 }
 
+/* What the function has told until now. It may run and tell more. */
 static void pass_told(struct azfn__blocking_job *job, struct azfn__invocation *invocation)
 {
-    azfn__dispatcher_tell_dropped(invocation->dispatcher, invocation, &job->dropped);
-    for (size_t i = 0; i < job->refused_setting_count; i++) {
-        azfn__invocation_report_setting(invocation, job->refused_settings[i].name, job->refused_settings[i].times);
+    struct azfn__blocking_pool *pool = job->pool;
+    struct azfn__refused_setting settings[AZFN__JOB_REFUSED_SETTINGS];
+    uv_mutex_lock(&pool->mutex);
+    const struct azfn__buffer told = job->told;
+    job->told = pool->passing;
+    pool->passing = told;
+    struct azfn__dropped_logs dropped = job->dropped;
+    job->dropped = (struct azfn__dropped_logs){.lines = 0};
+    uint64_t other_count;
+    size_t setting_count = azfn__blocking_job_take_refused(job, settings, &other_count);
+    uint64_t told_count = job->told_count;
+    uv_mutex_unlock(&pool->mutex);
+
+    azfn__dispatcher_tell_dropped(invocation->dispatcher, invocation, &dropped); /* while there is room */
+    azfn__broker_client_pass(invocation->dispatcher->broker, azfn__buffer_span(&pool->passing));
+    azfn__buffer_reset(&pool->passing, PASSING_KEPT_BYTES);
+    for (size_t i = 0; i < setting_count; i++) {
+        azfn__invocation_report_setting(invocation, settings[i].name, settings[i].times);
     }
-    if (job->other_refused_settings > 0) {
-        azfn__event_counts_add_others(&invocation->dispatcher->event_counts, job->other_refused_settings);
+    if (other_count > 0) {
+        azfn__event_counts_add_others(&invocation->dispatcher->event_counts, other_count);
     }
-    azfn__broker_client_pass(invocation->dispatcher->broker, azfn__buffer_span(&job->told));
+
+    uv_mutex_lock(&pool->mutex);
+    job->passed_count = told_count;
+    uv_cond_broadcast(&pool->passed);
+    uv_mutex_unlock(&pool->mutex);
+}
+
+static void on_bell(uv_async_t *bell)
+{
+    struct azfn__blocking_pool *pool = bell->data;
+    for (size_t i = 0; i < AZFN__FLIGHT_RECORD_THREADS; i++) {
+        uv_mutex_lock(&pool->mutex);
+        struct azfn__blocking_job *job = pool->running[i];
+        bool has_told = job && job->passed_count < job->told_count;
+        uv_mutex_unlock(&pool->mutex);
+        if (has_told && job->invocation) { /* it is there until the loop has seen the job's end */
+            pass_told(job, job->invocation);
+        }
+    }
 }
 
 static bool has_worn_out(const struct azfn__blocking_pool *pool)
@@ -199,11 +254,21 @@ static void settle(struct azfn__blocking_job *job)
     }
 }
 
+static void set_running(struct azfn__blocking_pool *pool, size_t place, struct azfn__blocking_job *job)
+{
+    uv_mutex_lock(&pool->mutex);
+    pool->running[place] = job;
+    uv_mutex_unlock(&pool->mutex);
+}
+
 static void on_work(uv_work_t *work)
 {
     struct azfn__blocking_job *job = work->data;
     struct azfn__flight_record *record = job->pool->dispatcher->flight_record;
-    azfn__blocking_job_run(job, &record->threads[(thread_number - 1) % AZFN__FLIGHT_RECORD_THREADS]);
+    size_t place = (thread_number - 1) % AZFN__FLIGHT_RECORD_THREADS;
+    set_running(job->pool, place, job);
+    azfn__blocking_job_run(job, &record->threads[place]);
+    set_running(job->pool, place, NULL);
 }
 
 static void on_work_done(uv_work_t *work, int status)

@@ -18,6 +18,9 @@ struct azfn__blocking_pool_options {
     void *user_data;
 };
 
+/* For how long a thread waits at most until the loop has sent an event of its function. */
+#define AZFN__BLOCKING_PASSING_MAX_MS 200
+
 struct azfn__blocking_pool {
     struct azfn__dispatcher *dispatcher;
     struct azfn__blocking_pool_options options;
@@ -27,6 +30,12 @@ struct azfn__blocking_pool {
     atomic_bool has_failed; /* a thread could not be made ready */
     uint32_t lost;
     bool is_worn_out;
+
+    uv_async_t bell;             /* rung by a thread whose function has told something */
+    uv_cond_t passed;            /* something was passed on */
+    struct azfn__buffer passing; /* the loop's: what a job has told */
+    uv_mutex_t mutex;            /* guards running, and of jobs what they say */
+    struct azfn__blocking_job *running[AZFN__FLIGHT_RECORD_THREADS]; /* by the threads' numbers, less one */
 };
 
 bool azfn__blocking_pool_is_needed(const struct azfn_function *functions, size_t count);

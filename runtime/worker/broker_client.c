@@ -126,7 +126,7 @@ void azfn__broker_client_log(struct azfn__broker_client *client, const struct az
         tell_dropped(client);
     }
     if (!has_room || !send_log(client, log)) {
-        azfn__dropped_logs_count(&client->dropped, log->event);
+        azfn__dropped_logs_count(&client->dropped, log);
     }
 }
 

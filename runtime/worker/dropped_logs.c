@@ -5,14 +5,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-void azfn__dropped_logs_count(struct azfn__dropped_logs *dropped, enum azfn__security_event event)
+#define LINES "lines"
+
+void azfn__dropped_logs_count(struct azfn__dropped_logs *dropped, const struct azfn__log_frame *log)
 {
-    if (event == AZFN__EVENT_NONE) {
-        dropped->lines++;
+    bool is_report = log->event == AZFN__EVENT_LOG_LIMIT;
+    bool are_lines = log->event == AZFN__EVENT_NONE || (is_report && azfn_span_equals(log->fields.suppressed, LINES));
+    uint64_t count = is_report ? (uint64_t)log->fields.count.value : 1;
+    if (are_lines) {
+        dropped->lines += count;
         return;
     }
-    dropped->event = dropped->events == 0 || dropped->event == event ? event : AZFN__EVENT_NONE;
-    dropped->events++;
+    bool is_same = !is_report && (dropped->events == 0 || dropped->event == log->event);
+    dropped->event = is_same ? log->event : AZFN__EVENT_NONE;
+    dropped->events += count;
 }
 
 bool azfn__dropped_logs_take(struct azfn__dropped_logs *dropped, const char *why,
@@ -23,7 +29,7 @@ bool azfn__dropped_logs_take(struct azfn__dropped_logs *dropped, const char *why
     if (count == 0) {
         return false;
     }
-    const char *name = !are_events                           ? "lines"
+    const char *name = !are_events                           ? LINES
                        : dropped->event == AZFN__EVENT_NONE ? "events"
                                                              : azfn__security_event_info(dropped->event)->name;
     out_report->fields =

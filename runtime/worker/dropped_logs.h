@@ -4,7 +4,7 @@
 #ifndef AZFN_WORKER_DROPPED_LOGS_H
 #define AZFN_WORKER_DROPPED_LOGS_H
 
-#include "base/security_event.h"
+#include "channel/frame.h"
 
 #include <azfn.h>
 
@@ -14,8 +14,8 @@ struct azfn__dropped_logs {
     enum azfn__security_event event; /* that all of them are; AZFN__EVENT_NONE: they are of several kinds */
 };
 
-/* event may be AZFN__EVENT_NONE: a line. */
-void azfn__dropped_logs_count(struct azfn__dropped_logs *dropped, enum azfn__security_event event);
+/* A line, an event, or one that tells how many of them were dropped before: they count, not it. */
+void azfn__dropped_logs_count(struct azfn__dropped_logs *dropped, const struct azfn__log_frame *log);
 
 /* For AZFN__EVENT_LOG_LIMIT. */
 struct azfn__dropped_logs_report {

@@ -158,7 +158,7 @@ class FunctionsEvents(Case):
                                  request_uri=f"/api/{function}")
                 self.assertFalse(any("fake-key" in line.text for line in handler.lines))
 
-    def test_of_a_function_on_a_thread_when_it_has_returned(self):
+    def test_of_a_function_on_a_thread_in_their_order(self):
         handler = self.start()
         answer = handler.request(probe.ask(f"log=before {ALL_EVENTS} log=behind reply", path="/api/Block",
                                            headers=f"traceparent: {TRACE_PARENT}\r\n"))
@@ -183,12 +183,22 @@ class FunctionsEvents(Case):
                                  request_method=None, request_uri=None)
 
     def test_though_the_function_crashes_behind_them(self):
+        for path in ("/api/Ask", "/api/Block"):
+            with self.subTest(path=path):
+                handler = self.start()
+                connection = self.connect(handler)
+                connection.sendall(probe.ask("event=suspicious,before~the~crash crash", path=path))
+                handler.wait_for_line('"sys_crash:worker"')
+                handler.kill()
+                self.assertEqual(len(events_of(handler, "malicious_request:function")), 1)
+
+    def test_of_a_function_on_a_thread_that_does_not_return(self):
         handler = self.start()
         connection = self.connect(handler)
-        connection.sendall(probe.ask("event=suspicious,before~the~crash crash"))
-        handler.wait_for_line('"sys_crash:worker"')
+        connection.sendall(probe.ask("setting=OTHER event=suspicious,before~it~hangs hang", path="/api/Block"))
+        handler.wait_for_line("before it hangs")
         handler.kill()
-        self.assertEqual(len(events_of(handler, "malicious_request:function")), 1)
+        self.assertEqual(len(events_of(handler, "authz_fail:setting")), 1)
 
     def test_can_not_be_made_to_look_like_others(self):
         handler = self.start()

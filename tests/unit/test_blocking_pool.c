@@ -20,6 +20,7 @@
 static struct {
     uv_async_t bell;
     uv_sem_t gate;        /* each "hold" waits for one */
+    uv_sem_t written; /* all that a function had to tell, while nobody passes it on */
     atomic_uint begun;
     atomic_uint returned;
     atomic_uint worn_out;
@@ -76,6 +77,36 @@ static void wait_with_a_message(struct azfn_invocation *invocation, void *user_d
     azfn_log(invocation, AZFN_LOG_INFORMATION, "behind the answer");
 }
 
+/* Whether the event is out when it is told. */
+static void tell_and_wait(struct azfn_invocation *invocation, void *user_data)
+{
+    char bytes[4096];
+    (void)user_data;
+    azfn_setting(invocation, "not granted");
+    azfn_security_event(invocation, AZFN_EVENT_SUSPICIOUS, "found");
+    ssize_t count = recv(current->broker_end, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+    shared.error[0] = count > 0 && memmem(bytes, (size_t)count, "found", 5) != NULL;
+    azfn_log(invocation, AZFN_LOG_INFORMATION, "a line");
+    atomic_fetch_add(&shared.begun, 1);
+    uv_async_send(&shared.bell);
+    uv_sem_wait(&shared.gate);
+    azfn_http_reply(invocation, 200, NULL, azfn_span_of("told"));
+}
+
+/* While the loop does not run. */
+static void tell_many(struct azfn_invocation *invocation, void *user_data)
+{
+    (void)user_data;
+    atomic_fetch_add(&shared.begun, 1);
+    uv_async_send(&shared.bell);
+    uv_sem_wait(&shared.gate);
+    for (int i = 0; i < 300; i++) {
+        azfn_security_event(invocation, AZFN_EVENT_SUSPICIOUS, "%04000d", i);
+    }
+    uv_sem_post(&shared.written);
+    azfn_http_reply(invocation, 200, NULL, azfn_span_of("told"));
+}
+
 static void give_no_answer(struct azfn_invocation *invocation, void *user_data)
 {
     (void)user_data;
@@ -104,9 +135,13 @@ static void log_too_much(struct azfn_invocation *invocation, void *user_data)
 {
     (void)user_data;
     struct azfn_span line = azfn_format(invocation, "%04000d", 0);
+    atomic_fetch_add(&shared.begun, 1);
+    uv_async_send(&shared.bell);
+    uv_sem_wait(&shared.gate);
     for (int i = 0; i < 300; i++) {
         azfn_log(invocation, AZFN_LOG_INFORMATION, "%s", line.data);
     }
+    uv_sem_post(&shared.written);
     azfn_http_reply(invocation, 200, NULL, azfn_span_of("done"));
 }
 
@@ -177,6 +212,8 @@ static const struct azfn_function blocking_functions[] = {
     {.name = "cancel", .handler = wait_until_cancelled, .blocking = true},
     {.name = "all", .handler = try_all, .blocking = true},
     {.name = "big", .handler = answer_big, .blocking = true},
+    {.name = "tell", .handler = tell_and_wait, .blocking = true},
+    {.name = "tellmany", .handler = tell_many, .blocking = true},
     {.name = "meddle", .handler = meddle},
     {.name = "meddler", .handler = meddle_from_thread, .blocking = true},
 };
@@ -196,6 +233,8 @@ static const struct azfn__config_file blocking_files[] = {
     {LITERAL("cancel/function.json"), LITERAL(HTTP(""))},
     {LITERAL("all/function.json"), LITERAL(HTTP(""))},
     {LITERAL("big/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("tell/function.json"), LITERAL(HTTP(""))},
+    {LITERAL("tellmany/function.json"), LITERAL(HTTP(""))},
     {LITERAL("meddle/function.json"), LITERAL(HTTP(""))},
     {LITERAL("meddler/function.json"), LITERAL(HTTP(""))},
 };
@@ -217,6 +256,7 @@ static void set_up_pool(struct fixture *fixture)
     set_up_app(fixture, &azfn__config_default_limits, &app);
     assert_int_equal(uv_async_init(&fixture->loop, &shared.bell, ring), 0);
     assert_int_equal(uv_sem_init(&shared.gate, 0), 0);
+    assert_int_equal(uv_sem_init(&shared.written, 0), 0);
     assert_true(azfn__blocking_pool_is_needed(blocking_functions, app.function_count));
     assert_int_equal(azfn__blocking_pool_start(&pool, &fixture->dispatcher, &options), AZFN_OK);
     assert_int_equal(pool.lost, 0);
@@ -260,6 +300,7 @@ static void clean_up_pool(struct fixture *fixture)
     clean_up(fixture);
     azfn__blocking_pool_clean_up(&pool);
     uv_sem_destroy(&shared.gate);
+    uv_sem_destroy(&shared.written);
 }
 
 static void require_timeout(const struct log_reader *reader)
@@ -592,14 +633,81 @@ static void too_many_logs_are_counted(void **state)
     start_reading(&reader);
     connect_to(&fixture, &client);
     get(&client, "/api/flood");
-    /* of 300 lines of 4,000 bytes, with their heads */
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "flood", "40 log lines were dropped: the function wrote too much");
-    require_is(&reader, AZFN__EVENT_LOG_LIMIT);
-    assert_int_equal(reader.log.fields.count.value, 40);
-    assert_true(span_is(reader.log.fields.suppressed, "lines"));
-    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "flood", "0000");
-    assert_int_equal(reader.log.text.length, 4000);
+    AWAIT(&fixture, shared.begun == 1);
+    open_gate(1);
+    uv_sem_wait(&shared.written); /* the loop does not come to pass on what is written meanwhile */
+    uint64_t lines = 0;
+    uint64_t dropped = 0;
+    while (lines + dropped < 300) {
+        await_log(&fixture, &reader);
+        assert_true(span_is(reader.log.fields.function, reader.log.fields.function.length > 0 ? "flood" : ""));
+        lines += reader.log.event == AZFN__EVENT_NONE;
+        if (reader.log.event == AZFN__EVENT_LOG_LIMIT) {
+            bool is_function = azfn__span_starts_with(reader.log.text, AZFN__SPAN("56 log lines were dropped: the function"));
+            assert_true(is_function || says(reader.log.text, "the broker did not take them in time"));
+            assert_int_equal(is_function, reader.log.fields.function.length > 0);
+            assert_true(span_is(reader.log.fields.suppressed, "lines"));
+            dropped += (uint64_t)reader.log.fields.count.value;
+        }
+    }
     require_reply(&client, "done");
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void an_event_is_out_while_its_function_still_runs(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    get(&client, "/api/tell");
+    AWAIT(&fixture, shared.begun == 1); /* until then nobody reads what there is to see */
+    assert_int_equal(shared.error[0], true);
+    require_event(&fixture, &reader, AZFN__EVENT_SETTING_REFUSED);
+    require_event(&fixture, &reader, AZFN__EVENT_REQUEST_SUSPICIOUS);
+    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "tell", "a line");
+    open_gate(1);
+    require_reply(&client, "told");
+    require_no_log(&fixture, &reader);
+    disconnect(&client);
+    stop_reading(&reader);
+    clean_up_pool(&fixture);
+}
+
+static void a_loop_that_does_not_come_holds_nobody_up_and_what_is_too_much_is_told(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct log_reader reader;
+    uint64_t events = 0;
+    uint64_t dropped = 0;
+    set_up_pool(&fixture);
+    start_reading(&reader);
+    connect_to(&fixture, &client);
+    get(&client, "/api/tellmany");
+    AWAIT(&fixture, shared.begun == 1);
+    uint64_t start = uv_hrtime();
+    open_gate(1);
+    uv_sem_wait(&shared.written);
+    assert_in_range((uv_hrtime() - start) / 1000000, AZFN__BLOCKING_PASSING_MAX_MS, AWAIT_MS);
+    while (events + dropped < 300) {
+        await_log(&fixture, &reader);
+        if (reader.log.event == AZFN__EVENT_LOG_LIMIT) {
+            assert_true(span_is(reader.log.fields.suppressed, "malicious_request:function"));
+            dropped += (uint64_t)reader.log.fields.count.value;
+        } else {
+            require_is(&reader, AZFN__EVENT_REQUEST_SUSPICIOUS);
+            events++;
+        }
+    }
+    assert_true(dropped > 0);
+    require_reply(&client, "told");
     disconnect(&client);
     stop_reading(&reader);
     clean_up_pool(&fixture);
@@ -745,6 +853,8 @@ int main(void)
         cmocka_unit_test(only_the_first_answer_counts),
         cmocka_unit_test(logs_keep_their_order_levels_and_bytes),
         cmocka_unit_test(too_many_logs_are_counted),
+        cmocka_unit_test(an_event_is_out_while_its_function_still_runs),
+        cmocka_unit_test(a_loop_that_does_not_come_holds_nobody_up_and_what_is_too_much_is_told),
         cmocka_unit_test(a_function_sees_that_its_caller_has_gone),
         cmocka_unit_test(what_needs_the_loop_is_refused),
         cmocka_unit_test(an_invocation_of_another_thread_is_out_of_reach),

@@ -214,6 +214,22 @@ static void dropped_events_of_several_kinds_are_events(void **state)
     assert_string_equal(world.suppressed[0], "events");
 }
 
+static void a_count_that_is_dropped_is_counted(void **state)
+{
+    (void)state;
+    struct azfn__log_frame log = {.event = AZFN__EVENT_LOG_LIMIT,
+                                  .fields = {.suppressed = AZFN__SPAN("lines"), .count = AZFN__NUMBER(40)}};
+    say_until_full(AZFN__EVENT_REQUEST_SUSPICIOUS);
+    azfn__broker_client_log(&world.client, &log);
+    log.fields.suppressed = AZFN__SPAN("malicious_request:function");
+    azfn__broker_client_log(&world.client, &log);
+    finish();
+    assert_int_equal(world.dropped.lines, 40);
+    assert_int_equal(world.dropped.events, 41);
+    assert_string_equal(world.suppressed[0], "events");
+    assert_string_equal(world.suppressed[1], "lines");
+}
+
 static void there_is_room_again_when_the_broker_has_read(void **state)
 {
     (void)state;
@@ -260,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_log_that_nobody_reads_has_room_for_events_when_lines_are_dropped, set_up,
                                         clean_up),
         cmocka_unit_test_setup_teardown(dropped_events_of_several_kinds_are_events, set_up, clean_up),
+        cmocka_unit_test_setup_teardown(a_count_that_is_dropped_is_counted, set_up, clean_up),
         cmocka_unit_test_setup_teardown(there_is_room_again_when_the_broker_has_read, set_up, clean_up),
         cmocka_unit_test_setup_teardown(the_end_waits_for_what_is_on_its_way_and_tells_what_is_not, set_up, clean_up),
         cmocka_unit_test_setup_teardown(the_end_does_not_wait_for_ever, set_up, clean_up),
