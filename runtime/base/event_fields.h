@@ -30,6 +30,7 @@
     X(REASON, reason, TEXT, "why, in a few words") \
     X(LIMIT, limit, TEXT, "the limit, by its name in azfn.json where it has one there") \
     X(COUNT, count, NUMBER, "so many occurrences are this line; one, where there is no count") \
+    X(ATTEMPTS, attempts, NUMBER, "how often in a row it was tried") \
     X(DURATION_MS, duration_ms, NUMBER, "how long it took or lasted, in milliseconds") \
     X(SIGNAL, signal, TEXT, "the signal, such as SIGSEGV") \
     X(EXIT_CODE, exit_code, NUMBER, "the exit code of the process") \

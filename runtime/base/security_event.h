@@ -38,10 +38,10 @@
     X(SHUTDOWN_UNFINISHED, "sys_shutdown:unfinished", WARNING, BROKER, EACH, AZFN__FIELD_BIT(DURATION_MS), \
       "The handler ends although not everything in flight was finished.", \
       "Look for functions that take longer than their timeoutMs.") \
-    X(START_CRASH, "sys_crash:start", ERROR, BROKER, EACH, AZFN__FIELD_BIT(COUNT), \
+    X(START_CRASH, "sys_crash:start", ERROR, BROKER, EACH, AZFN__FIELD_BIT(ATTEMPTS), \
       "The handler can't start, or its workers can't: it ends.", \
       "The description says what is wrong with configuration or system.") \
-    X(WORKER_START_CRASH, "sys_crash:worker_start", ERROR, ANY, EACH, AZFN__FIELD_BIT(COUNT), \
+    X(WORKER_START_CRASH, "sys_crash:worker_start", ERROR, ANY, EACH, AZFN__FIELD_BIT(ATTEMPTS), \
       "A worker could not begin to serve; it is tried again.", "The description says why.") \
     X(WORKER_CRASH, "sys_crash:worker", WARNING, BROKER, EACH, \
       AZFN__FIELDS_OF_INVOCATION | AZFN__FIELD_BIT(SIGNAL) | AZFN__FIELD_BIT(EXIT_CODE), \

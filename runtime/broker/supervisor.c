@@ -52,7 +52,7 @@ static void count_failed_start(struct azfn__supervisor *supervisor)
         return;
     }
     unsigned failed_starts = supervisor->schedule.failed_starts;
-    const struct azfn__event_fields fields = {.count = AZFN__NUMBER(failed_starts)};
+    const struct azfn__event_fields fields = {.attempts = AZFN__NUMBER(failed_starts)};
     if (supervisor->workers.serving) {
         azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_START_CRASH, &fields,
                            "a worker that was to replace another one ended %u times in a row before it was ready, so "

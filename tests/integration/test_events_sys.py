@@ -80,7 +80,7 @@ class Start(EventCase):
     @event("WARN", "broker", "sys_restart:worker", reason="the worker has ended")
     @event("ERROR", "broker", "sys_crash:worker_start")
     @also(*["sys_crash:worker_start"] * 4)
-    @event("ERROR", "broker", "sys_crash:start", count=5)
+    @event("ERROR", "broker", "sys_crash:start", attempts=5)
     def test_workers_that_can_not_be_started(self):
         handler = self.start()
         roles = Roles(handler.pid)
@@ -91,7 +91,7 @@ class Start(EventCase):
 
     @event("WARN", "broker", "sys_restart:worker", reason="the worker asks for it")
     @also(*["sys_crash:worker_start"] * 5)
-    @event("ERROR", "broker", "sys_crash:worker_start", count=5)
+    @event("ERROR", "broker", "sys_crash:worker_start", attempts=5)
     def test_a_successor_that_can_not_be_started(self):
         handler = self.start()
         (handler.app.root / "handler").chmod(0o644)

@@ -158,6 +158,19 @@ static void fields_and_sources_are_known_ones(void **state)
     }
 }
 
+/* A line stands for as many occurrences as its count says, and for one where it has none: so only what is counted has
+ * one. */
+static void what_is_counted_has_a_count_and_nothing_else(void **state)
+{
+    (void)state;
+    for (unsigned i = AZFN__EVENT_NONE + 1; i < AZFN__EVENT_COUNT; i++) {
+        bool has_count = (info_of(i)->fields & AZFN__FIELD_BIT(COUNT)) != 0;
+        if (has_count != info_of(i)->is_counted) {
+            fail_msg("%s is counted without a count, or has one without being counted", info_of(i)->name);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +180,7 @@ int main(void)
         cmocka_unit_test(exceptions_are_of_the_kinds_that_are_named),
         cmocka_unit_test(a_functions_own_line_names_its_invocation_and_nothing_else),
         cmocka_unit_test(fields_and_sources_are_known_ones),
+        cmocka_unit_test(what_is_counted_has_a_count_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
