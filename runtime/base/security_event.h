@@ -93,8 +93,12 @@
     X(DESTINATION_DISTRUSTED, "malicious_certificate:destination", ERROR, BROKER, COUNTED, \
       AZFN__FIELDS_OF_DESTINATION, \
       "The certificate that came in a service's name is not trusted, or not of that host: nothing was sent.", \
-      "Somebody may be between azfn and the service: compare the certificate with what others see. Or it has expired, or " \
-      "the system's authorities are too old.") \
+      "Somebody may be between azfn and the service: compare the certificate with what others see. Or it has expired, " \
+      "or the system's authorities are too old.") \
+    X(VAULT_DISTRUSTED, "malicious_certificate:key_vault", ERROR, BROKER, COUNTED, \
+      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
+      "The certificate that came in Key Vault's name is not trusted, or not of that host: no token was sent.", \
+      "As for malicious_certificate:destination.") \
     /* Protections that are off */ \
     X(SANDBOX_OFF, "sys_monitor_disabled:sandbox", WARNING, BROKER, EACH, AZFN__FIELD_BIT(REASON), \
       "azfn.json turns the sandbox off, or this is a program for tests.", \
@@ -142,13 +146,13 @@
       AZFN__FIELD_BIT(RESOURCE) | AZFN__FIELD_BIT(EXPIRES_AT), "A token was replaced by a newer one.", "Nothing.") \
     X(TOKEN_RECOVERED, "authn_token_created:managed_identity_recovered", INFORMATION, BROKER, EACH, \
       AZFN__FIELD_BIT(RESOURCE), "Tokens can be got again after a failure.", "Nothing.") \
-    X(TOKEN_STALE, "authn_login_fail:managed_identity_stale", WARNING, BROKER, EACH, \
-      AZFN__FIELD_BIT(RESOURCE) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(EXPIRES_AT), \
-      "A token can't be refreshed; the old one is used until it expires.", \
+    X(TOKEN_STALE, "authn_login_fail:managed_identity_stale", WARNING, BROKER, COUNTED, \
+      AZFN__FIELD_BIT(RESOURCE) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(EXPIRES_AT) | AZFN__FIELD_BIT(COUNT), \
+      "A token can't be refreshed; the old one is used until it expires. Then a count every hour.", \
       "See the reason before expires_at; then requests begin to fail.") \
-    X(TOKEN_FAILED, "authn_login_fail:managed_identity", WARNING, BROKER, EACH, \
-      AZFN__FIELD_BIT(RESOURCE) | AZFN__FIELD_BIT(REASON), \
-      "No token could be got, after all tries; told again after five minutes.", \
+    X(TOKEN_FAILED, "authn_login_fail:managed_identity", WARNING, BROKER, COUNTED, \
+      AZFN__FIELD_BIT(RESOURCE) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
+      "No token could be got, after all tries; then a count every five minutes.", \
       "Is the identity assigned, and does azfn.json name the right one?") \
     /* Key Vault */ \
     X(VAULT_FETCHED, "sensitive_read:key_vault", INFORMATION, BROKER, EACH, \
@@ -159,25 +163,26 @@
       "Key Vault has another version of the secret, which is used from now on.", "Was the rotation yours?") \
     X(VAULT_RECOVERED, "sensitive_read:key_vault_recovered", INFORMATION, BROKER, EACH, AZFN__FIELD_BIT(SECRET), \
       "The secret can be got again after a failure.", "Nothing.") \
-    X(VAULT_STALE, "sensitive_read:key_vault_stale", WARNING, BROKER, EACH, \
-      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(SECRET_VERSION) | AZFN__FIELD_BIT(REASON), \
-      "A secret can't be refreshed; the old value is used meanwhile, for at most secretStaleMs.", \
+    X(VAULT_STALE, "sensitive_read:key_vault_stale", WARNING, BROKER, COUNTED, \
+      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(SECRET_VERSION) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
+      "A secret can't be refreshed; the old value is used meanwhile, for at most secretStaleMs. Then a count every " \
+      "hour.", \
       "See the reason: the vault, the network, the identity.") \
-    X(VAULT_REFUSED, "sensitive_read:key_vault_refused", WARNING, BROKER, EACH, \
-      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(REASON), \
+    X(VAULT_REFUSED, "sensitive_read:key_vault_refused", WARNING, BROKER, COUNTED, \
+      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
       "Key Vault refuses the secret to the app's identity, the identity gets no token for it, or it is disabled. An older " \
       "value is not used any more.", \
       "Does the identity have Key Vault Secrets User on the vault? Does the vault's firewall let the app in?") \
-    X(VAULT_MISSING, "sensitive_read:key_vault_missing", WARNING, BROKER, EACH, \
-      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(REASON), \
+    X(VAULT_MISSING, "sensitive_read:key_vault_missing", WARNING, BROKER, COUNTED, \
+      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
       "Key Vault has no such secret. An older value is not used any more.", "Who has deleted it? Is the name right?") \
-    X(VAULT_EXPIRED, "sensitive_read:key_vault_expired", WARNING, BROKER, EACH, \
-      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(SECRET_VERSION) | AZFN__FIELD_BIT(REASON), \
+    X(VAULT_EXPIRED, "sensitive_read:key_vault_expired", WARNING, BROKER, COUNTED, \
+      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(SECRET_VERSION) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
       "The secret has expired or is not yet valid, or could not be refreshed within secretStaleMs: not used.", \
       "Set a new version.") \
-    X(VAULT_FAILED, "sensitive_read:key_vault_failed", WARNING, BROKER, EACH, \
-      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(REASON), \
-      "A secret that there is no value of could not be got, after all tries; told again after five minutes.", \
+    X(VAULT_FAILED, "sensitive_read:key_vault_failed", WARNING, BROKER, COUNTED, \
+      AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
+      "A secret that there is no value of could not be got, after all tries; then a count every five minutes.", \
       "See the reason: the vault, the network, the identity.") \
     /* What functions use, and what they are refused */ \
     X(SECRET_READ, "sensitive_read:secret", INFORMATION, BROKER, COUNTED, \

@@ -18,7 +18,8 @@ const struct azfn__credential_events azfn__credential_token_events = {.noun = "t
                                                                       .failed = AZFN__EVENT_TOKEN_FAILED,
                                                                       .refused = AZFN__EVENT_TOKEN_FAILED,
                                                                       .missing = AZFN__EVENT_TOKEN_FAILED,
-                                                                      .expired = AZFN__EVENT_TOKEN_FAILED};
+                                                                      .expired = AZFN__EVENT_TOKEN_FAILED,
+                                                                      .distrusted = AZFN__EVENT_TOKEN_FAILED};
 const struct azfn__credential_events azfn__credential_secret_events = {.noun = "secret",
                                                                        .names_secrets = true,
                                                                        .fetched = AZFN__EVENT_VAULT_FETCHED,
@@ -28,7 +29,8 @@ const struct azfn__credential_events azfn__credential_secret_events = {.noun = "
                                                                        .failed = AZFN__EVENT_VAULT_FAILED,
                                                                        .refused = AZFN__EVENT_VAULT_REFUSED,
                                                                        .missing = AZFN__EVENT_VAULT_MISSING,
-                                                                       .expired = AZFN__EVENT_VAULT_EXPIRED};
+                                                                       .expired = AZFN__EVENT_VAULT_EXPIRED,
+                                                                       .distrusted = AZFN__EVENT_VAULT_DISTRUSTED};
 
 struct azfn__credential_now azfn__credential_cache_now(struct azfn__credential_cache *cache)
 {
@@ -76,6 +78,13 @@ void azfn__credential_cache_look(struct azfn__credential_cache *cache)
     }
     if (!cache->is_closing) {
         azfn__credential_cache_arm(cache, &now);
+    }
+}
+
+void azfn__credential_cache_tell_counts(struct azfn__credential_cache *cache)
+{
+    for (size_t i = 0; i < cache->entry_count; i++) {
+        azfn__credential_entry_tell_counts(cache->entries[i]);
     }
 }
 

@@ -19,13 +19,15 @@ struct azfn__credential {
 
 /* One try's outcome. On AZFN_OK credential->value becomes the receiver's. Otherwise AZFN_ERROR_NOT_FOUND,
  * AZFN_ERROR_FORBIDDEN (both for good: not tried again at once), AZFN_ERROR_UNAVAILABLE, AZFN_ERROR_TIMEOUT (tried
- * again, not before retry_after_ms), AZFN_ERROR_LIMIT, AZFN_ERROR_NO_MEMORY. reason: for the log, no secret in it. */
+ * again, not before retry_after_ms), AZFN_ERROR_LIMIT, AZFN_ERROR_NO_MEMORY. */
 struct azfn__fetch_result {
     enum azfn_error error;
     struct azfn__credential credential;
     uint32_t retry_after_ms;
-    bool has_expired;   /* with AZFN_ERROR_FORBIDDEN: what there is is not valid at this time */
-    const char *reason; /* never NULL */
+    bool has_expired;       /* with AZFN_ERROR_FORBIDDEN: what there is is not valid at this time */
+    bool is_distrusted;     /* with AZFN_ERROR_UNAVAILABLE: by a server whose certificate is not trusted */
+    const char *reason;     /* Never NULL. For the log, no secret in it: the same text each time that it is the same. */
+    const char *request_id; /* Optional; NULL or "-": none. The server's name for this one, for the log. */
 };
 typedef void azfn__on_fetched_fn(const struct azfn__fetch_result *result, void *user_data);
 
@@ -46,12 +48,13 @@ struct azfn__credential_events {
     bool names_secrets;                    /* The key is a secret's name; otherwise the resource of a token. */
     enum azfn__security_event fetched;     /* the first value of a key */
     enum azfn__security_event refreshed;   /* a later one with another version (secrets), or any (tokens) */
-    enum azfn__security_event stale;       /* a value is used past its time, since the source fails; once */
-    enum azfn__security_event recovered;   /* that is over */
+    enum azfn__security_event stale;       /* a value is used past its time, since the source fails */
+    enum azfn__security_event recovered;   /* that is over, or what any of the next ones has said */
     enum azfn__security_event failed;      /* a fetch failed, after its retries, and there is no value */
     enum azfn__security_event refused;     /* the same, with AZFN_ERROR_FORBIDDEN; or a value was dropped for it */
     enum azfn__security_event missing;     /* the same, with AZFN_ERROR_NOT_FOUND */
     enum azfn__security_event expired;     /* the same, since it is not valid at this time */
+    enum azfn__security_event distrusted;  /* a try failed, since the server's certificate is not trusted */
 };
 extern const struct azfn__credential_events azfn__credential_token_events;
 extern const struct azfn__credential_events azfn__credential_secret_events;
@@ -96,6 +99,8 @@ void azfn__credential_cache_preload(struct azfn__credential_cache *cache, struct
 /* Somebody found out that the value of that version is not accepted any more: the next one to ask has it fetched. Does
  * nothing when it was fetched less than 10 s ago; where it can't be fetched, the old one is given out again. */
 void azfn__credential_cache_reject(struct azfn__credential_cache *cache, struct azfn_span key);
+/* Writes what was counted of failures since the last lines about them. */
+void azfn__credential_cache_tell_counts(struct azfn__credential_cache *cache);
 /* Does what is due: its timer calls it, and tests whose now_ms is a clock of their own. */
 void azfn__credential_cache_look(struct azfn__credential_cache *cache);
 

@@ -2,7 +2,9 @@
 
 #include "base/span.h"
 
+#include <inttypes.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define NEVER AZFN__CREDENTIAL_NEVER
@@ -19,7 +21,9 @@
 /* An endpoint may give the same token again and again: half of ever less. */
 #define SHORTEST_HALF_LIFE_MS 10000
 #define UNUSED_REFRESHES 24
-#define SAY_AGAIN_MS 300000
+/* Failures are counted for so long, and then told; a value that is used meanwhile is less urgent. */
+#define TELL_FAILURES_MS 300000
+#define TELL_STALE_MS 3600000
 
 void azfn__credential_link_init(struct azfn__credential_link *ring)
 {
@@ -68,13 +72,30 @@ static void drop_value(struct azfn__credential_entry *entry)
     entry->is_stale = false;
 }
 
-/* what: "was fetched"; reason may be NULL. */
-static void say(const struct azfn__credential_entry *entry, enum azfn__security_event event, const char *what,
-                const char *reason)
+/* What a line is about. */
+struct saying {
+    const struct azfn__credential_entry *entry;
+    const char *what;       /* "was fetched"; NULL: the event's own words */
+    const char *request_id; /* may be NULL */
+};
+
+static const char *words_of(const struct azfn__credential_events *events, enum azfn__security_event event)
 {
+    return event == events->stale        ? "can't be fetched again, the old one is used meanwhile"
+           : event == events->distrusted ? "was not asked for, since the server's certificate is not trusted"
+                                         : "can't be fetched";
+}
+
+/* reason may be NULL. */
+static bool say(enum azfn__security_event event, const char *reason, uint64_t count, void *user_data)
+{
+    const struct saying *saying = user_data;
+    const struct azfn__credential_entry *entry = saying->entry;
     const struct azfn__credential_cache_options *options = &entry->cache->options;
     const struct azfn_span key = azfn__span(entry->key, entry->key_length);
     const char *version = entry->credential.version;
+    const char *id = saying->request_id && strcmp(saying->request_id, "-") != 0 ? saying->request_id : "";
+    char times[48] = "";
     struct azfn__event_fields fields = {.reason = azfn_span_of(reason)};
     *(options->events->names_secrets ? &fields.secret : &fields.resource) = key;
     if (version[0]) {
@@ -83,8 +104,42 @@ static void say(const struct azfn__credential_entry *entry, enum azfn__security_
     if (entry->credential.value && entry->credential.expires_at_ms != NEVER) {
         fields.expires_at = AZFN__NUMBER(entry->credential.expires_at_ms);
     }
-    azfn__log_sink_say(options->log, event, &fields, "the %s \"%.*s\" %s%s%s", options->events->noun, AZFN_SPAN_ARGS(key),
-                       what, reason ? ": " : "", reason ? reason : "");
+    if (count > 0) {
+        fields.count = AZFN__NUMBER(count);
+        (void)snprintf(times, sizeof(times), "%" PRIu64 " more times: ", count);
+    }
+    return azfn__log_sink_say(options->log, event, &fields, "%sthe %s \"%.*s\" %s%s%s%s%s%s", times,
+                              options->events->noun, AZFN_SPAN_ARGS(key),
+                              saying->what ? saying->what : words_of(options->events, event), reason ? ": " : "",
+                              reason ? reason : "", id[0] ? " (request " : "", id, id[0] ? ")" : "");
+}
+
+static void say_once(const struct azfn__credential_entry *entry, enum azfn__security_event event, const char *what)
+{
+    struct saying saying = {.entry = entry, .what = what};
+    (void)say(event, NULL, 0, &saying);
+}
+
+/* what may be NULL, for the event's own words. */
+static void say_failure(struct azfn__credential_entry *entry, enum azfn__security_event event, const char *what,
+                        const struct azfn__fetch_result *result, const struct azfn__credential_now *now)
+{
+    bool is_stale = event == entry->cache->options.events->stale;
+    struct saying saying = {.entry = entry, .what = what, .request_id = result->request_id};
+    entry->has_failed = true;
+    azfn__event_tally_add(&entry->failures_told, event, result->reason, now->steady_ms,
+                          is_stale ? TELL_STALE_MS : TELL_FAILURES_MS, say, &saying);
+}
+
+static void tell_counts(struct azfn__credential_entry *entry, uint64_t now_ms)
+{
+    struct saying saying = {.entry = entry};
+    azfn__event_tally_tell(&entry->failures_told, now_ms, say, &saying);
+}
+
+void azfn__credential_entry_tell_counts(struct azfn__credential_entry *entry)
+{
+    tell_counts(entry, NEVER);
 }
 
 static void deliver(struct azfn__credential_entry *entry, enum azfn_error error)
@@ -131,21 +186,22 @@ static void take(struct azfn__credential_entry *entry, const struct azfn__creden
 {
     const struct azfn__credential_events *events = entry->cache->options.events;
     const char *version = credential->version;
-    bool had_value = entry->credential.value != NULL;
-    bool was_stale = entry->is_stale;
-    bool is_new = !had_value || version[0] == '\0' || strcmp(version, entry->credential.version) != 0;
+    bool is_new = !entry->was_fetched || version[0] == '\0' || strcmp(version, entry->version) != 0;
+    tell_counts(entry, NEVER);
     drop_value(entry);
     entry->credential = *credential;
+    memcpy(entry->version, version, sizeof(entry->version));
     if (is_new) {
-        say(entry, had_value ? events->refreshed : events->fetched, "was fetched", NULL);
+        say_once(entry, entry->was_fetched ? events->refreshed : events->fetched, "was fetched");
     }
-    if (was_stale) {
-        say(entry, events->recovered, "can be fetched again", NULL);
+    if (entry->has_failed) {
+        say_once(entry, events->recovered, "can be fetched again");
     }
+    entry->was_fetched = true;
+    entry->has_failed = false;
     entry->failures = 0;
     entry->not_before_ms = 0;
     entry->held_until_ms = 0;
-    entry->said_until_ms = 0;
     set_times(entry, now);
     deliver(entry, AZFN_OK);
 }
@@ -157,22 +213,6 @@ static enum azfn__security_event failure_event(const struct azfn__credential_eve
            : result->error == AZFN_ERROR_FORBIDDEN ? events->refused
            : result->error == AZFN_ERROR_NOT_FOUND ? events->missing
                                                    : events->failed;
-}
-
-static void say_failure(struct azfn__credential_entry *entry, const struct azfn__fetch_result *result,
-                        const struct azfn__credential_now *now)
-{
-    const struct azfn__credential_events *events = entry->cache->options.events;
-    if (entry->credential.value) {
-        if (!entry->is_stale) {
-            say(entry, events->stale, "can't be fetched again, the old one is used meanwhile", result->reason);
-        }
-        entry->is_stale = true;
-    } else if (result->error != entry->said_error || now->steady_ms >= entry->said_until_ms) {
-        say(entry, failure_event(events, result), "can't be fetched", result->reason);
-        entry->said_error = result->error;
-        entry->said_until_ms = now->steady_ms + SAY_AGAIN_MS;
-    }
 }
 
 /* Full jitter: those who failed together do not come again together. */
@@ -199,27 +239,31 @@ static void fail(struct azfn__credential_entry *entry, const struct azfn__fetch_
                  const struct azfn__credential_now *now)
 {
     const struct azfn__credential_cache_options *options = &entry->cache->options;
+    const struct azfn__credential_events *events = options->events;
     enum azfn_error error = result->error;
     bool is_final = error == AZFN_ERROR_FORBIDDEN || error == AZFN_ERROR_NOT_FOUND;
     entry->failures++;
     entry->held_error = error;
     entry->not_before_ms = now->steady_ms + earlier_of(result->retry_after_ms, MAX_RETRY_AFTER_MS);
+    if (result->is_distrusted) { /* not the last try's alone: it may be somebody who comes and goes */
+        say_failure(entry, events->distrusted, NULL, result, now);
+    }
     uint64_t next_ms = later_of(now->steady_ms + wait_after(entry->failures), entry->not_before_ms);
     if (is_tried_soon(entry, error, next_ms)) {
         entry->next_fetch_ms = next_ms;
         return;
     }
     if (is_final && !options->refreshes_at_half_life && entry->credential.value) {
-        say(entry, failure_event(options->events, result), "is not used any more", result->reason);
+        say_failure(entry, failure_event(events, result), "is not used any more", result, now);
         drop_value(entry);
-        entry->said_error = error;
-        entry->said_until_ms = now->steady_ms + SAY_AGAIN_MS;
+    } else {
+        entry->is_stale = entry->credential.value != NULL;
+        say_failure(entry, entry->is_stale ? events->stale : failure_event(events, result), NULL, result, now);
     }
     entry->is_rejected = false;
     entry->held_until_ms = later_of(now->steady_ms + (is_final ? options->negative_ms : HOLD_MS), entry->not_before_ms);
     next_ms = later_of(next_ms, entry->held_until_ms);
     entry->next_fetch_ms = is_final && !entry->credential.value ? NEVER : next_ms;
-    say_failure(entry, result, now);
     deliver(entry, !is_final && azfn__credential_entry_is_usable(entry, now) ? AZFN_OK : error);
 }
 
@@ -269,8 +313,9 @@ static void drop_expired(struct azfn__credential_entry *entry, const struct azfn
         return;
     }
     if (entry->is_stale) {
-        say(entry, entry->cache->options.events->expired,
-            "could not be fetched again for too long, and is not used any more", NULL);
+        tell_counts(entry, NEVER);
+        say_once(entry, entry->cache->options.events->expired,
+                 "could not be fetched again for too long, and is not used any more");
     }
     drop_value(entry);
 }
@@ -278,6 +323,7 @@ static void drop_expired(struct azfn__credential_entry *entry, const struct azfn
 bool azfn__credential_entry_look(struct azfn__credential_entry *entry, const struct azfn__credential_now *now)
 {
     struct azfn__credential_cache *cache = entry->cache;
+    tell_counts(entry, now->steady_ms);
     drop_expired(entry, now);
     if (azfn__credential_entry_is_usable(entry, now)) {
         deliver(entry, AZFN_OK);
@@ -288,6 +334,7 @@ bool azfn__credential_entry_look(struct azfn__credential_entry *entry, const str
         return true;
     }
     if (is_empty(&entry->waits) && now->steady_ms - entry->asked_ms > UNUSED_REFRESHES * cache->options.refresh_ms) {
+        azfn__credential_entry_tell_counts(entry);
         return false;
     }
     fetch(entry, now);
@@ -297,7 +344,8 @@ bool azfn__credential_entry_look(struct azfn__credential_entry *entry, const str
 uint64_t azfn__credential_entry_due_ms(const struct azfn__credential_entry *entry,
                                        const struct azfn__credential_now *now)
 {
-    uint64_t due_ms = entry->is_fetching ? NEVER : entry->next_fetch_ms;
+    uint64_t due_ms =
+        earlier_of(entry->is_fetching ? NEVER : entry->next_fetch_ms, azfn__event_tally_due_ms(&entry->failures_told));
     if (!is_empty(&entry->waits) && (entry->owes_error || azfn__credential_entry_is_usable(entry, now))) {
         return now->steady_ms;
     }
@@ -341,6 +389,7 @@ struct azfn__credential_entry *azfn__credential_entry_new(struct azfn__credentia
 void azfn__credential_entry_destroy(struct azfn__credential_entry *entry)
 {
     azfn__credential_waits_clear(&entry->waits);
+    azfn__event_tally_clear(&entry->failures_told);
     drop_value(entry);
     entry->cache = NULL;
     if (!entry->is_fetching) {

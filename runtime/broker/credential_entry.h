@@ -5,6 +5,7 @@
 #define AZFN_BROKER_CREDENTIAL_ENTRY_H
 
 #include "broker/credential_cache.h"
+#include "broker/event_tally.h"
 
 /* What never comes. */
 #define AZFN__CREDENTIAL_NEVER UINT64_MAX
@@ -34,6 +35,8 @@ struct azfn__credential_entry {
     bool is_fetching;
     bool is_rejected;
     bool is_stale;   /* and that was said */
+    bool has_failed; /* and that was said, and not yet that it is over */
+    bool was_fetched;
     bool owes_error; /* who waits gets held_error on the next turn */
     unsigned failures; /* in a row */
     uint64_t asked_ms;
@@ -44,8 +47,8 @@ struct azfn__credential_entry {
     uint64_t usable_until_ms; /* the stale limit; the expiry is a matter of its own */
     uint64_t held_until_ms;   /* whoever asks before gets held_error */
     enum azfn_error held_error;
-    uint64_t said_until_ms; /* before, said_error is not said again */
-    enum azfn_error said_error;
+    struct azfn__event_tally failures_told;
+    char version[40]; /* the last value's, which may have been dropped */
     size_t key_length;
     char key[];
 };
@@ -82,6 +85,8 @@ AZFN_MUST_USE bool azfn__credential_entry_look(struct azfn__credential_entry *en
 /* When azfn__credential_entry_look() has something to do, in steady time. */
 uint64_t azfn__credential_entry_due_ms(const struct azfn__credential_entry *entry,
                                        const struct azfn__credential_now *now);
+
+void azfn__credential_entry_tell_counts(struct azfn__credential_entry *entry);
 
 void azfn__credential_link_init(struct azfn__credential_link *ring);
 void azfn__credential_waits_clear(struct azfn__credential_link *ring);

@@ -29,3 +29,13 @@ void azfn__credential_fetch_fail(struct azfn__credential_fetch *fetch, enum azfn
     const struct azfn__fetch_result result = {.error = error, .reason = reason};
     azfn__credential_fetch_finish(fetch, &result);
 }
+
+void azfn__credential_fetch_fail_exchange(struct azfn__credential_fetch *fetch, enum azfn_error error,
+                                          const char *reason)
+{
+    bool is_distrusted = error == AZFN_ERROR_FORBIDDEN;
+    const struct azfn__fetch_result result = {.error = is_distrusted ? AZFN_ERROR_UNAVAILABLE : error,
+                                              .is_distrusted = is_distrusted,
+                                              .reason = reason};
+    azfn__credential_fetch_finish(fetch, &result);
+}

@@ -18,5 +18,9 @@ void azfn__credential_fetch_begin(struct azfn__credential_fetch *fetch, struct a
 /* Takes it out and frees it, then tells. */
 void azfn__credential_fetch_finish(struct azfn__credential_fetch *fetch, const struct azfn__fetch_result *result);
 void azfn__credential_fetch_fail(struct azfn__credential_fetch *fetch, enum azfn_error error, const char *reason);
+/* The same, with the error of an https exchange: a certificate that is not trusted may be repaired at any time, and
+ * says nothing about what was asked for. */
+void azfn__credential_fetch_fail_exchange(struct azfn__credential_fetch *fetch, enum azfn_error error,
+                                          const char *reason);
 
 #endif

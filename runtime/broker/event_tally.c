@@ -52,18 +52,23 @@ void azfn__event_tally_tell(struct azfn__event_tally *tally, uint64_t now_ms, az
                             void *user_data)
 {
     struct azfn__event_tally_row **place = &tally->rows;
+    bool is_end = now_ms == UINT64_MAX;
     while (*place) {
         struct azfn__event_tally_row *row = *place;
-        if (row->due_ms > now_ms) {
-            place = &row->next;
-        } else if (row->untold > 0) {
-            row->untold = say(row->event, row->reason, row->untold, user_data) ? 0 : row->untold;
-            row->due_ms = now_ms == UINT64_MAX ? row->due_ms : now_ms + row->interval_ms;
-            place = &row->next;
-        } else {
+        bool is_due = row->due_ms <= now_ms;
+        bool is_over = is_due && (is_end || row->untold == 0);
+        if (is_due && row->untold > 0) {
+            bool is_said = say(row->event, row->reason, row->untold, user_data);
+            row->untold = is_said ? 0 : row->untold;
+            row->due_ms = is_end ? row->due_ms : now_ms + row->interval_ms;
+            is_over = is_over && is_said;
+        }
+        if (is_over) {
             *place = row->next;
             tally->count--;
             free(row);
+        } else {
+            place = &row->next;
         }
     }
 }

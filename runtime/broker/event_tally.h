@@ -27,7 +27,7 @@ typedef bool azfn__event_tally_say_fn(enum azfn__security_event event, const cha
  * copied. Without memory each is told. */
 void azfn__event_tally_add(struct azfn__event_tally *tally, enum azfn__security_event event, const char *reason,
                            uint64_t now_ms, uint64_t interval_ms, azfn__event_tally_say_fn *say, void *user_data);
-/* Calls say for the counts whose time has come; UINT64_MAX as now_ms: for all. */
+/* Calls say for the counts whose time has come; UINT64_MAX as now_ms: for all, which are forgotten then. */
 void azfn__event_tally_tell(struct azfn__event_tally *tally, uint64_t now_ms, azfn__event_tally_say_fn *say,
                             void *user_data);
 /* When there is something to tell or to forget; UINT64_MAX: never. */

@@ -143,6 +143,7 @@ static enum azfn_error error_of(enum azfn_error error)
     case AZFN_OK:
     case AZFN_ERROR_TIMEOUT:
     case AZFN_ERROR_LIMIT:
+    case AZFN_ERROR_FORBIDDEN:
     case AZFN_ERROR_NO_MEMORY:
         return error;
     default:

@@ -24,8 +24,8 @@ struct azfn__https_answer {
 };
 
 /* answer is NULL with an error: AZFN_ERROR_TIMEOUT, AZFN_ERROR_LIMIT (larger than max_body_bytes),
- * AZFN_ERROR_NO_MEMORY, AZFN_ERROR_UNAVAILABLE (all others, a certificate that is not trusted among them: that may be
- * repaired at any time, and says nothing about what was asked for). reason: for the log, never NULL. */
+ * AZFN_ERROR_NO_MEMORY, AZFN_ERROR_FORBIDDEN (the certificate is not trusted, or not of that host),
+ * AZFN_ERROR_UNAVAILABLE (all others). reason: for the log, never NULL. */
 typedef void azfn__on_https_answer_fn(enum azfn_error error, struct azfn__https_answer *answer, const char *reason,
                                       void *user_data);
 

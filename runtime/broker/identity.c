@@ -178,16 +178,18 @@ static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, 
     fetch->exchange = NULL;
     if (error != AZFN_OK) {
         (void)snprintf(text, sizeof(text), "the managed identity endpoint: %s", reason);
-        azfn__credential_fetch_fail(&fetch->common, error, text);
+        azfn__credential_fetch_fail_exchange(&fetch->common, error, text);
     } else if (answer->status == 200) {
         take_token(fetch, answer);
     } else {
         const char *what;
         error = error_of_status(answer->status, &what);
-        (void)snprintf(text, sizeof(text), "the managed identity endpoint answered %u: %s (request %s)",
-                       (unsigned)answer->status, what, answer->request_id);
-        const struct azfn__fetch_result result = {
-            .error = error, .retry_after_ms = answer->retry_after_ms, .reason = text};
+        (void)snprintf(text, sizeof(text), "the managed identity endpoint answered %u: %s",
+                       (unsigned)answer->status, what);
+        const struct azfn__fetch_result result = {.error = error,
+                                                  .retry_after_ms = answer->retry_after_ms,
+                                                  .reason = text,
+                                                  .request_id = answer->request_id};
         azfn__credential_fetch_finish(&fetch->common, &result);
     }
 }

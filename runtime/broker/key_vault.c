@@ -188,7 +188,7 @@ static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, 
     fetch->exchange = NULL;
     if (error != AZFN_OK) {
         (void)snprintf(text, sizeof(text), "Key Vault: %s", reason);
-        azfn__credential_fetch_fail(&fetch->common, error, text);
+        azfn__credential_fetch_fail_exchange(&fetch->common, error, text);
         return;
     }
     if (answer->status == 200) {
@@ -200,12 +200,13 @@ static void on_answer(enum azfn_error error, struct azfn__https_answer *answer, 
         return;
     }
     bool is_redirect = answer->status >= 300 && answer->status < 400;
-    (void)snprintf(text, sizeof(text), "Key Vault answered %u (%s, request %s)%s", (unsigned)answer->status,
-                   azfn__key_vault_error_code(azfn__span(answer->body, answer->body_length)), answer->request_id,
+    (void)snprintf(text, sizeof(text), "Key Vault answered %u (%s)%s", (unsigned)answer->status,
+                   azfn__key_vault_error_code(azfn__span(answer->body, answer->body_length)),
                    is_redirect ? ": a redirect, which is not followed" : "");
     const struct azfn__fetch_result result = {.error = error_of_status(answer->status),
                                               .retry_after_ms = retry_after(fetch->secret, answer),
-                                              .reason = text};
+                                              .reason = text,
+                                              .request_id = answer->request_id};
     azfn__credential_fetch_finish(&fetch->common, &result);
 }
 

@@ -50,8 +50,8 @@ struct azfn__log_limits {
 
 /* now_ms is of a clock that never goes back. */
 void azfn__log_limits_init(struct azfn__log_limits *limits, uint64_t now_ms);
-/* False: the entry is beyond its rate, and counted. A line of the broker's that stands for a count always passes: whoever
- * counts has a limit of his own, and what such a line says would be lost. */
+/* False: the entry is beyond its rate, and counted. A line of the broker's that stands for a count always passes:
+ * whoever counts has a limit of his own, and what such a line says would be lost. */
 AZFN_MUST_USE bool azfn__log_limits_take(struct azfn__log_limits *limits, const struct azfn__log_entry *entry,
                                          uint64_t now_ms);
 void azfn__log_limits_count_unread(struct azfn__log_limits *limits, const struct azfn__log_entry *entry);

@@ -135,8 +135,8 @@ static void refuse(struct azfn__policy *policy, const struct azfn__policy_asker 
     azfn__policy_log_refusal(&policy->log, asker, &refusal, name);
 }
 
-static struct azfn__policy_grant *find_grant(const struct azfn__policy *policy, enum azfn__policy_kind kind, size_t function,
-                                struct azfn_span name)
+static struct azfn__policy_grant *find_grant(const struct azfn__policy *policy, enum azfn__policy_kind kind,
+                                             size_t function, struct azfn_span name)
 {
     const struct grant_table *table = &policy->tables[kind];
     size_t low = function == AZFN__POLICY_UNKNOWN ? 0 : table->first[function];

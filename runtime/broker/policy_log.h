@@ -1,7 +1,7 @@
 /* broker/policy_log.h
- * What is told of the policy's decisions: the first refusal of a kind is an event, and so is the first use per function,
- * name and version; later ones are counted, and told every five minutes. A count stays until a line has said it. For
- * policy.c. */
+ * What is told of the policy's decisions: the first refusal of a kind is an event, and so is the first use per
+ * function, name and version; later ones are counted, and told every five minutes. A count stays until a line has said
+ * it. For policy.c. */
 #ifndef AZFN_BROKER_POLICY_LOG_H
 #define AZFN_BROKER_POLICY_LOG_H
 

@@ -191,5 +191,7 @@ void azfn__services_end(struct azfn__services *services)
     services->policy = NULL;
     if (services->destinations) {
         azfn__destinations_tell_counts(services->destinations);
+        azfn__credential_cache_tell_counts(services->secrets);
+        azfn__credential_cache_tell_counts(services->tokens);
     }
 }

@@ -48,7 +48,7 @@ AZFN_MUST_USE enum azfn_error azfn__services_check(const struct azfn__services_o
 AZFN_MUST_USE enum azfn_error azfn__services_init(struct azfn__services *services,
                                                   const struct azfn__services_options *options,
                                                   struct azfn__config_fault *out_fault);
-/* The loop does not run any more: writes what policy and destinations have counted. The rest ends with the process. */
+/* The loop does not run any more: writes what was counted. The rest ends with the process. */
 void azfn__services_end(struct azfn__services *services);
 
 #endif

@@ -123,6 +123,12 @@ static inline void fail_after(struct fixture *fixture, enum azfn_error error, ui
     answer(fixture, &result);
 }
 
+static inline void fail_for(struct fixture *fixture, enum azfn_error error, const char *reason, bool is_distrusted)
+{
+    const struct azfn__fetch_result result = {.error = error, .reason = reason, .is_distrusted = is_distrusted};
+    answer(fixture, &result);
+}
+
 static void fail_with(struct fixture *fixture, enum azfn_error error)
 {
     fail_after(fixture, error, 0);

@@ -45,6 +45,7 @@ struct fixture {
     char value[64];
     char version[40];
     char reason[512];
+    bool is_distrusted;
 };
 
 static uint64_t clock_ms;
@@ -156,7 +157,9 @@ static void on_fetched(const struct azfn__fetch_result *result, void *user_data)
     fixture->calls++;
     fixture->error = result->error;
     fixture->retry_after_ms = result->retry_after_ms;
-    (void)snprintf(fixture->reason, sizeof(fixture->reason), "%s", result->reason);
+    const char *id = result->request_id;
+    (void)snprintf(fixture->reason, sizeof(fixture->reason), "%s%s%s", result->reason, id ? ", request " : "", id ? id : "");
+    fixture->is_distrusted = result->is_distrusted;
     if (result->error == AZFN_OK) {
         struct azfn_span value = azfn__secret_reveal(result->credential.value);
         fixture->value_length = value.length;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "unit/credential_fixture.h"
+#include "unit/timers.h"
 
 /* The tries that follow each other soon all fail; the clock stands behind the last one. */
 static void fail_all_tries(struct fixture *fixture, enum azfn_error error)
@@ -21,7 +22,68 @@ static void fail_all_tries(struct fixture *fixture, enum azfn_error error)
     }
 }
 
-static void a_stale_value_is_used_and_that_is_said_once(void **state)
+static void a_stale_value_is_used_and_that_is_said_once_and_then_counted(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    uint64_t failures = 1;
+    set_up(&fixture, &secrets);
+    fill(&fixture, "top-value-1", "1");
+    pass(&fixture, HOUR_MS);
+    fail_all_tries(&fixture, AZFN_ERROR_UNAVAILABLE);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_stale\""), 1);
+    assert_int_equal(count_of(&fixture.log, "meanwhile: the test says so"), 1);
+    for (; failures < 29; failures++) {
+        require_peek(&fixture, "top-value-1");
+        pass(&fixture, 120000);
+        fail_with(&fixture, AZFN_ERROR_TIMEOUT);
+    }
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_stale\""), 1);
+    for (; failures < 80; failures++) {
+        pass(&fixture, 120000);
+        fail_with(&fixture, AZFN_ERROR_TIMEOUT);
+    }
+    /* after each hour */
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_stale\""), 3);
+    pass(&fixture, 120000);
+    succeed(&fixture, "top-value-1", "1");
+    assert_int_equal(occurrences_of(&fixture.log, "sensitive_read:key_vault_stale"), failures);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_recovered\""), 1);
+    assert_int_equal(count_of(&fixture.log, "can be fetched again"), 1);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_failed\""), 0);
+    /* and all begins anew */
+    pass(&fixture, HOUR_MS);
+    fail_all_tries(&fixture, AZFN_ERROR_UNAVAILABLE);
+    assert_int_equal(occurrences_of(&fixture.log, "sensitive_read:key_vault_stale"), failures + 1);
+    clean_up(&fixture);
+}
+
+static void a_certificate_that_is_not_trusted_is_told_also_where_a_later_try_fails_otherwise_or_not(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct outcome outcome;
+    set_up(&fixture, &secrets);
+    ask(&fixture, &outcome);
+    pass(&fixture, 0);
+    fail_for(&fixture, AZFN_ERROR_UNAVAILABLE, "Key Vault: the certificate is not trusted", true);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"malicious_certificate:key_vault\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"reason\":\"Key Vault: the certificate is not trusted\""), 1);
+    pass(&fixture, 4000);
+    fail_for(&fixture, AZFN_ERROR_UNAVAILABLE, "Key Vault: the certificate is not trusted", true);
+    pass(&fixture, 4000);
+    fail_for(&fixture, AZFN_ERROR_UNAVAILABLE, "no connection", false);
+    assert_int_equal(count_of(&fixture.log, "\n"), 1);
+    pass(&fixture, 4000);
+    succeed(&fixture, "top-value", "1");
+    require_outcome(&outcome, AZFN_OK, "top-value");
+    assert_int_equal(occurrences_of(&fixture.log, "malicious_certificate:key_vault"), 2);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_failed\""), 0);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_recovered\""), 1);
+    clean_up(&fixture);
+}
+
+static void another_reason_is_told_at_once(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -29,20 +91,48 @@ static void a_stale_value_is_used_and_that_is_said_once(void **state)
     fill(&fixture, "top-value-1", "1");
     pass(&fixture, HOUR_MS);
     fail_all_tries(&fixture, AZFN_ERROR_UNAVAILABLE);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_stale\""), 1);
-    assert_int_equal(count_of(&fixture.log, "meanwhile: the test says so"), 1);
-    for (unsigned i = 0; i < 20; i++) {
-        require_peek(&fixture, "top-value-1");
+    static const char *const reasons[] = {"answered 503", "no connection"};
+    for (size_t i = 0; i < 6; i++) {
         pass(&fixture, 120000);
-        fail_with(&fixture, AZFN_ERROR_TIMEOUT);
+        fail_for(&fixture, AZFN_ERROR_UNAVAILABLE, reasons[i % 2], false);
     }
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_stale\""), 1);
-    pass(&fixture, 120000);
-    succeed(&fixture, "top-value-1", "1");
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_recovered\""), 1);
-    assert_int_equal(count_of(&fixture.log, "can be fetched again"), 1);
-    assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_failed\""), 0);
+    assert_int_equal(count_of(&fixture.log, "\"reason\":\"answered 503\""), 1);
+    assert_int_equal(count_of(&fixture.log, "\"reason\":\"no connection\""), 1);
+    azfn__credential_cache_tell_counts(fixture.cache);
+    assert_int_equal(occurrences_of(&fixture.log, "sensitive_read:key_vault_stale"), 7);
     clean_up(&fixture);
+}
+
+/* Whatever it was that was told before. */
+static void the_end_of_a_failure_is_told(void **state)
+{
+    (void)state;
+    static const enum azfn_error errors[] = {AZFN_ERROR_FORBIDDEN, AZFN_ERROR_NOT_FOUND, AZFN_ERROR_LIMIT};
+    for (size_t i = 0; i < 6; i++) {
+        struct fixture fixture;
+        struct outcome outcome;
+        bool had_value = i < 3;
+        set_up(&fixture, &secrets);
+        if (had_value) {
+            fill(&fixture, "top-value-1", "1");
+            pass(&fixture, HOUR_MS);
+        } else {
+            ask(&fixture, &outcome);
+            pass(&fixture, 0);
+        }
+        fail_with(&fixture, errors[i % 3]);
+        pass(&fixture, 120000);
+        if (fixture.pending_count == 0) {
+            ask(&fixture, &outcome);
+            pass(&fixture, 0);
+        }
+        succeed(&fixture, "top-value-1", "1");
+        assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_recovered\""), 1);
+        /* the first value, or the same one as before */
+        assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault\""), 1);
+        assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_refreshed\""), 0);
+        clean_up(&fixture);
+    }
 }
 
 static void a_secret_outlives_its_vault_until_the_limit(void **state)
@@ -228,6 +318,10 @@ static void the_same_failure_is_not_said_again_and_again(void **state)
     }
     assert_int_equal(fixture.fetches, 10);
     assert_int_equal(count_of(&fixture.log, "\"event\":\"sensitive_read:key_vault_refused\""), 1);
+    /* although nobody asks any more */
+    assert_int_equal(bring_timer_forward(&fixture.loop), 210000); /* since the last failure */
+    pass(&fixture, 200000);
+    assert_int_equal(occurrences_of(&fixture.log, "sensitive_read:key_vault_refused"), 10);
     clean_up(&fixture);
 }
 
@@ -335,7 +429,10 @@ static void a_source_may_answer_or_refuse_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_stale_value_is_used_and_that_is_said_once),
+        cmocka_unit_test(a_stale_value_is_used_and_that_is_said_once_and_then_counted),
+        cmocka_unit_test(a_certificate_that_is_not_trusted_is_told_also_where_a_later_try_fails_otherwise_or_not),
+        cmocka_unit_test(another_reason_is_told_at_once),
+        cmocka_unit_test(the_end_of_a_failure_is_told),
         cmocka_unit_test(a_secret_outlives_its_vault_until_the_limit),
         cmocka_unit_test(a_token_is_used_until_it_expires_whatever_the_source_says),
         cmocka_unit_test(a_first_fetch_is_tried_four_times),

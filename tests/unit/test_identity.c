@@ -32,6 +32,7 @@ struct fixture {
     uint64_t expires_at_ms;
     char token[64];
     char reason[512];
+    bool is_distrusted;
 };
 
 static uint64_t read_clock(void)
@@ -82,7 +83,9 @@ static void on_fetched(const struct azfn__fetch_result *result, void *user_data)
     fixture->error = result->error;
     fixture->retry_after_ms = result->retry_after_ms;
     fixture->token[0] = '\0';
-    (void)snprintf(fixture->reason, sizeof(fixture->reason), "%s", result->reason);
+    const char *id = result->request_id;
+    (void)snprintf(fixture->reason, sizeof(fixture->reason), "%s%s%s", result->reason, id ? ", request " : "", id ? id : "");
+    fixture->is_distrusted = result->is_distrusted;
     if (result->error == AZFN_OK) {
         struct azfn_span token = azfn__secret_reveal(result->credential.value);
         (void)snprintf(fixture->token, sizeof(fixture->token), "%.*s", AZFN_SPAN_ARGS(token));
@@ -316,7 +319,7 @@ static void each_status_has_its_error_and_no_text_of_the_server(void **state)
         const char *reason;
     } cases[] = {
         {500, "x-ms-request-id: abc-1\r\x01\n", AZFN_ERROR_UNAVAILABLE, 0,
-         "answered 500: not available at the moment (request abc-1)"},
+         "answered 500: not available at the moment, request abc-1"},
         {503, "Retry-After: 7\n", AZFN_ERROR_UNAVAILABLE, 7000, "answered 503"},
         {429, "retry-after: 120\n", AZFN_ERROR_UNAVAILABLE, 120000, "answered 429"},
         {429, "x-ms-retry-after-ms: 250\n", AZFN_ERROR_UNAVAILABLE, 250, "answered 429"},

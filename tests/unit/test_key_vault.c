@@ -212,7 +212,10 @@ static void a_connection_that_fails_is_told(void **state)
     fail_https(AZFN_ERROR_TIMEOUT, "too slow", NULL);
     require_failure(&fixture, AZFN_ERROR_TIMEOUT, "too slow");
     fetch(&fixture);
+    assert_false(fixture.is_distrusted);
+    fetch(&fixture);
     fail_https(AZFN_ERROR_FORBIDDEN, "the certificate is not trusted", NULL);
+    assert_true(fixture.is_distrusted);
     require_failure(&fixture, AZFN_ERROR_UNAVAILABLE, "the certificate is not trusted");
     fake_https.refusal = AZFN_ERROR_NO_MEMORY;
     fetch(&fixture);
