@@ -1,5 +1,6 @@
 #include "broker/development.h"
 
+#include "base/event_fields.h"
 #include "base/json_string.h"
 #include "base/span.h"
 #include "config/config_fault.h"
@@ -72,7 +73,12 @@ static enum azfn_error read_text(struct azfn__config_reader *reader, const struc
 {
     enum azfn_error error = azfn__config_text(reader, node, expected, out_text);
     const char *refused = error == AZFN_OK ? check(*out_text) : NULL;
-    return refused ? azfn__config_expected(reader, node, refused) : error;
+    if (refused) {
+        char shown[AZFN__CONFIG_SHOWN_ROOM];
+        return azfn__config_refuse(reader, node, "expected %s, found \"%s\"", refused,
+                                   azfn__config_shown(shown, sizeof(shown), azfn__event_url_shown(*out_text)));
+    }
+    return error;
 }
 
 /* PEM has line ends, which azfn__config_text() does not take. */

@@ -109,6 +109,10 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         {"{\"destinations\":{\"a\":\"https://example.org/\"}}", AZFN_ERROR_INVALID_ARGUMENT,
          "1: /destinations/a: expected a URL of this machine: localhost, *.localhost or 127.x.x.x, found "
          "\"https://example.org/\""},
+        /* what may be a credential is not shown */
+        {"{\"destinations\":{\"a\":\"https://example.org/?sig=hush\"}}", AZFN_ERROR_INVALID_ARGUMENT,
+         "1: /destinations/a: expected a URL without a query and without a fragment, found "
+         "\"https://example.org/\""},
         {"{\"destinations\":{\"a\":\"https://127.0.0.1.example.org/\"}}", AZFN_ERROR_INVALID_ARGUMENT,
          "1: /destinations/a: expected a URL of this machine: localhost, *.localhost or 127.x.x.x, found "
          "\"https://127.0.0.1.example.org/\""},
