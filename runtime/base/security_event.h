@@ -225,7 +225,9 @@
     X(CALLER_AUTHENTICATED, "authn_login_success:easy_auth", INFORMATION, WORKER, COUNTED, \
       AZFN__FIELDS_OF_REQUEST | AZFN__FIELD_BIT(PRINCIPAL_ID) | AZFN__FIELD_BIT(IDENTITY_PROVIDER) | \
           AZFN__FIELD_BIT(COUNT), \
-      "App Service Authentication vouches for a caller; then a count every five minutes.", "Nothing.") \
+      "App Service Authentication vouches for a caller; one for each function and address, then a count every five " \
+      "minutes.", \
+      "Nothing; one principal_id from several addresses at a time may be a stolen token.") \
     X(CALLER_UNPROVEN, "authn_login_fail:easy_auth", WARNING, WORKER, EACH, AZFN__FIELDS_OF_REQUEST, \
       "A request says who its caller is (X-MS-CLIENT-PRINCIPAL), but App Service Authentication is off: anybody can " \
       "write that. The request is served.", \

@@ -4,12 +4,14 @@
 #include "base/json_scan.h"
 #include "base/span.h"
 #include "worker/dispatcher.h"
+#include "worker/request_facts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define TELL_INTERVAL_MS ((uint64_t)5 * 60 * 1000)
+#define ADDRESS_BYTES 48 /* the longest of IPv6 has 45 */
 #define NAME_BYTES (sizeof(AZFN__PRINCIPAL_HEADER) - 1)
 
 /* What the headers say; absent where they do not. */
@@ -20,12 +22,14 @@ struct principal {
 
 struct azfn__caller {
     const struct azfn__config_function *function;
-    uint64_t hash; /* of the three */
+    uint64_t hash; /* of the four */
     uint64_t untold;
     size_t principal_length;
     size_t provider_length;
+    size_t address_length;
     char principal[AZFN__CALLER_PRINCIPAL_BYTES];
     char provider[AZFN__CALLER_PROVIDER_BYTES];
+    char address[ADDRESS_BYTES]; /* who has stolen a token uses it from another one */
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -141,28 +145,39 @@ static struct azfn_span provider_of(const struct azfn__caller *caller)
     return azfn__span(caller->provider_length > 0 ? caller->provider : NULL, caller->provider_length);
 }
 
+static struct azfn_span address_of(const struct azfn__caller *caller)
+{
+    return azfn__span(caller->address_length > 0 ? caller->address : NULL, caller->address_length);
+}
+
 static struct azfn__event_fields fields_of(const struct azfn__caller *caller)
 {
     return (struct azfn__event_fields){.function = caller->function->name,
                                        .principal_id = principal_of(caller),
-                                       .identity_provider = provider_of(caller)};
+                                       .identity_provider = provider_of(caller),
+                                       .source_ip = address_of(caller)};
 }
 
 static struct azfn__caller make_caller(const struct azfn__invocation *invocation, const struct principal *principal)
 {
+    char scratch[AZFN__FACT_MAX_BYTES];
     struct azfn__caller caller = {.function = invocation->function->config};
+    struct azfn_span address = azfn__request_facts_source_ip(invocation, scratch);
+    caller.address_length = keep(caller.address, sizeof(caller.address), address);
     caller.principal_length = keep(caller.principal, sizeof(caller.principal), principal->id);
     caller.provider_length = keep(caller.provider, sizeof(caller.provider), principal->provider);
     caller.hash = azfn__hash(AZFN__HASH_SEED, caller.function->name);
     caller.hash = azfn__hash(caller.hash, principal_of(&caller));
     caller.hash = azfn__hash(caller.hash, provider_of(&caller));
+    caller.hash = azfn__hash(caller.hash, address_of(&caller));
     return caller;
 }
 
 static bool is_same(const struct azfn__caller *a, const struct azfn__caller *b)
 {
     return a->hash == b->hash && a->function == b->function &&
-           azfn__span_equal(principal_of(a), principal_of(b)) && azfn__span_equal(provider_of(a), provider_of(b));
+           azfn__span_equal(principal_of(a), principal_of(b)) && azfn__span_equal(provider_of(a), provider_of(b)) &&
+           azfn__span_equal(address_of(a), address_of(b));
 }
 
 static void tell_count(struct azfn__callers *callers, struct azfn__caller *caller)
@@ -173,7 +188,8 @@ static void tell_count(struct azfn__callers *callers, struct azfn__caller *calle
         return;
     }
     fields.count = AZFN__NUMBER(caller->untold);
-    int length = snprintf(text, sizeof(text), "%" PRIu64 " more requests of this caller", caller->untold);
+    int length =
+        snprintf(text, sizeof(text), "%" PRIu64 " more requests of this caller from this address", caller->untold);
     caller->untold = 0;
     azfn__dispatcher_tell(callers->dispatcher, NULL, AZFN__EVENT_CALLER_AUTHENTICATED, &fields,
                           azfn__span(text, length > 0 ? (size_t)length : 0));

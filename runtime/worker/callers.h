@@ -1,8 +1,9 @@
 /* worker/callers.h
  * Who calls, as App Service Authentication (Easy Auth) says it in X-MS-CLIENT-PRINCIPAL-ID and -IDP: the first request
- * of each caller to each function is an event at once, later ones are counted, and told every five minutes. Where Easy
- * Auth is off these headers are the client's own words, and each request with them is an event. What the headers say
- * besides, the claims and the name, is neither read nor told. Owned by the dispatcher; its loop only. */
+ * of each caller from each address to each function is an event at once, later ones are counted, and told every five
+ * minutes. Where Easy Auth is off these headers are the client's own words, and each request with them is an event.
+ * What the headers say besides, the claims and the name, is neither read nor told. Owned by the dispatcher; its loop
+ * only. */
 #ifndef AZFN_WORKER_CALLERS_H
 #define AZFN_WORKER_CALLERS_H
 

@@ -120,30 +120,37 @@ static struct azfn_span last_enveloped_header(struct azfn_span headers, struct a
     return found;
 }
 
-static void fill_from_request(const struct azfn__http_request *request, struct azfn__event_fields *out_fields)
+/* What is said of a client in an envelope; NULL where the request is the client's own, or is not read yet. */
+static const struct azfn__envelope *envelope_of(const struct azfn__invocation *invocation)
 {
-    out_fields->source_ip = azfn__ip_address_of(last_of_list(last_header(request, FORWARDED_FOR)));
-    out_fields->request_method = request->method_name;
-    out_fields->request_uri = azfn_span_is_present(request->path) ? request->path : request->target;
+    bool is_read = invocation->mode == AZFN__MODE_ENVELOPE && azfn_span_is_present(invocation->envelope.data);
+    return is_read ? &invocation->envelope : NULL;
 }
 
-static void fill_from_envelope(struct azfn__request_facts *facts, const struct azfn__envelope *envelope,
-                               struct azfn__event_fields *out_fields)
+struct azfn_span azfn__request_facts_source_ip(const struct azfn__invocation *invocation,
+                                               char scratch[AZFN__FACT_MAX_BYTES])
 {
-    struct azfn_span forwarded_for = last_enveloped_header(envelope->headers, FORWARDED_FOR);
-    out_fields->source_ip = azfn__ip_address_of(last_of_list(end_of_list(forwarded_for, facts->source_ip)));
-    out_fields->request_method = text_of(envelope->method, facts->request_method);
-    out_fields->request_uri = path_of_url(envelope->url, facts->request_uri);
+    const struct azfn__envelope *envelope = envelope_of(invocation);
+    struct azfn_span list = envelope ? end_of_list(last_enveloped_header(envelope->headers, FORWARDED_FOR), scratch)
+                                     : last_header(&invocation->request, FORWARDED_FOR);
+    return azfn__ip_address_of(last_of_list(list));
 }
 
 static void fill_request(struct azfn__request_facts *facts, const struct azfn__invocation *invocation,
                          struct azfn__event_fields *out_fields)
 {
-    bool is_read = invocation->mode == AZFN__MODE_ENVELOPE && azfn_span_is_present(invocation->envelope.data);
-    if (!is_read) {
-        fill_from_request(&invocation->request, out_fields);
-    } else if (invocation->function->config->trigger == AZFN__TRIGGER_HTTP) {
-        fill_from_envelope(facts, &invocation->envelope, out_fields);
+    const struct azfn__http_request *request = &invocation->request;
+    const struct azfn__envelope *envelope = envelope_of(invocation);
+    if (envelope && invocation->function->config->trigger != AZFN__TRIGGER_HTTP) {
+        return;
+    }
+    out_fields->source_ip = azfn__request_facts_source_ip(invocation, facts->source_ip);
+    if (envelope) {
+        out_fields->request_method = text_of(envelope->method, facts->request_method);
+        out_fields->request_uri = path_of_url(envelope->url, facts->request_uri);
+    } else {
+        out_fields->request_method = request->method_name;
+        out_fields->request_uri = azfn_span_is_present(request->path) ? request->path : request->target;
     }
 }
 

@@ -25,4 +25,8 @@ struct azfn__request_facts {
 void azfn__request_facts_fill(struct azfn__request_facts *facts, const struct azfn__invocation *invocation,
                               uint64_t wanted, struct azfn__event_fields *out_fields);
 
+/* The caller's address: absent where the request does not say it. It may point into scratch. */
+struct azfn_span azfn__request_facts_source_ip(const struct azfn__invocation *invocation,
+                                               char scratch[AZFN__FACT_MAX_BYTES]);
+
 #endif

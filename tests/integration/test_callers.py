@@ -87,7 +87,7 @@ class EasyAuth(Case):
                     self.assert_fields(event, level="INFO", origin="worker", function=function, trace_id=trace,
                                        source_ip=address, request_method="GET", request_uri=f"/api/{function}")
                     self.assertRegex(event["invocation_id"], "^[0-9a-f-]{36}$")
-                self.assert_fields(events[2], function=function, invocation_id=None, source_ip=None)
+                self.assert_fields(events[2], function=function, invocation_id=None, source_ip=address)
                 self.assertEqual(events_of(handler, UNPROVEN), [])
 
     def test_each_function_has_its_own_callers(self):

@@ -25,11 +25,15 @@ class RequestCase(EventCase):
 
 class Callers(RequestCase):
     @event("INFO", "worker", "authn_login_success:easy_auth", **OF_REQUEST, **WHO)
-    @event_at_end("INFO", "worker", "authn_login_success:easy_auth", function="Ask", **WHO, count=2)
+    @event("INFO", "worker", "authn_login_success:easy_auth", **{**OF_REQUEST, "source_ip": "192.0.2.1"}, **WHO)
+    @event_at_end("INFO", "worker", "authn_login_success:easy_auth", function="Ask", **WHO,
+                  source_ip=OF_CALLER["source_ip"], count=2)
     def test_that_app_service_vouches_for(self):
         handler = self.start(env={"WEBSITE_AUTH_ENABLED": "True"})
         for _ in range(3):
             self.send(handler, ask("reply", headers=CALLER + PRINCIPAL), 200)
+        elsewhere = CALLER.replace("203.0.113.7", "192.0.2.1")
+        self.send(handler, ask("reply", headers=elsewhere + PRINCIPAL), 200)
 
     @event("WARN", "worker", "authn_login_fail:easy_auth", **OF_REQUEST)
     @event("WARN", "worker", "authn_login_fail:easy_auth", **OF_REQUEST)

@@ -53,15 +53,20 @@ static void close_world(struct world *world)
     clean_up(&world->fixture);
 }
 
-static void call(struct world *world, const char *function, const char *headers)
+static void call_from(struct world *world, const char *address, const char *function, const char *headers)
 {
     char text[1024];
     snprintf(text, sizeof(text),
-             "GET /api/%s?name=x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.7\r\n"
+             "GET /api/%s?name=x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: %s\r\n"
              "X-Azure-Functions-InvocationId: 0b9c\r\n%s\r\n",
-             function, headers);
+             function, address, headers);
     send_text(&world->client, text);
     require_reply(&world->client, "hello x");
+}
+
+static void call(struct world *world, const char *function, const char *headers)
+{
+    call_from(world, "203.0.113.7", function, headers);
 }
 
 static void call_as(struct world *world, const char *function, const char *id, const char *provider)
@@ -86,7 +91,7 @@ static void require_caller(struct world *world, const char *function, const char
     assert_int_equal(fields->count.value, count);
     assert_int_equal(fields->count.is_present, count > 0);
     assert_true(span_is(fields->invocation_id, count > 0 ? "" : "0b9c"));
-    assert_true(span_is(fields->source_ip, count > 0 ? "" : "203.0.113.7"));
+    assert_true(span_is(fields->source_ip, "203.0.113.7"));
 }
 
 static void let_five_minutes_pass(struct world *world)
@@ -175,6 +180,32 @@ static void the_oldest_gives_way_with_its_count(void **state)
     require_caller(&world, "hello", "user-2", "aad", 1);
     require_caller(&world, "hello", "new", "aad", 1);
     assert_int_equal(world.fixture.dispatcher.callers.count, 2);
+    close_world(&world);
+}
+
+static void the_same_caller_from_another_address_is_told(void **state)
+{
+    (void)state;
+    /* the port is another one for each connection */
+    static const char *const addresses[] = {"203.0.113.7:50123", "2001:db8::7", "made-up, 203.0.113.7:50124", "",
+                                            "[2001:db8::7]:443"};
+    static const char *const told[] = {"203.0.113.7", "2001:db8::7", ""};
+    struct world world;
+    open_world(&world, true);
+    for (size_t i = 0; i < 5; i++) {
+        call_from(&world, addresses[i], "hello", ADA);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        require_event(&world.fixture, &world.reader, AZFN__EVENT_CALLER_AUTHENTICATED);
+        assert_true(span_is(world.reader.log.fields.source_ip, told[i]));
+    }
+    require_no_log(&world.fixture, &world.reader);
+    azfn__callers_tell(&world.fixture.dispatcher.callers);
+    for (size_t i = 0; i < 2; i++) {
+        require_event(&world.fixture, &world.reader, AZFN__EVENT_CALLER_AUTHENTICATED);
+        assert_true(span_is(world.reader.log.fields.source_ip, told[i]));
+        assert_int_equal(world.reader.log.fields.count.value, 1);
+    }
     close_world(&world);
 }
 
@@ -286,6 +317,7 @@ int main(void)
         cmocka_unit_test(the_first_request_is_told_and_later_ones_are_counted),
         cmocka_unit_test(each_function_principal_and_provider_is_told),
         cmocka_unit_test(the_oldest_gives_way_with_its_count),
+        cmocka_unit_test(the_same_caller_from_another_address_is_told),
         cmocka_unit_test(hostile_text_is_cut_and_made_printable),
         cmocka_unit_test(without_easy_auth_nobody_vouches_for_a_caller),
         cmocka_unit_test(an_envelope_has_the_clients_headers),
