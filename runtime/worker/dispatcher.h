@@ -1,6 +1,6 @@
 /* worker/dispatcher.h
- * Calls functions: finds the one that a request is for, checks what comes in an envelope, keeps the count of
- * what is in flight, and answers for those that do not answer in time. Owns the invocations. */
+ * Calls functions with the requests that admission.h takes, keeps the count of what is in flight, and answers for those
+ * that do not answer in time. Owns the invocations. */
 #ifndef AZFN_WORKER_DISPATCHER_H
 #define AZFN_WORKER_DISPATCHER_H
 
@@ -16,6 +16,7 @@
 
 struct azfn__asks;
 struct azfn__blocking_pool;
+struct azfn__refusal;
 
 struct azfn__dispatcher_function {
     const struct azfn__config_function *config;
@@ -43,22 +44,6 @@ struct azfn__dispatcher {
     struct azfn__event_counts event_counts;
 };
 
-/* Why a request is not taken. */
-struct azfn__refusal {
-    uint16_t status; /* 0: it is taken */
-    enum azfn__security_event event;
-    const char *reason; /* for the log */
-    const char *limit;  /* Optional. Which one was reached. */
-};
-
-/* What to do with a request whose head is there. */
-struct azfn__dispatch_decision {
-    struct azfn__refusal refusal;
-    uint64_t max_body_bytes; /* where it is taken */
-    bool streams_body;       /* where it is taken: run it at once, the body follows */
-    uint32_t allowed;        /* for 405: methods, as in the configuration */
-};
-
 /* registered has a function for each of config's. All arguments must outlive the dispatcher.
  * Errors: AZFN_ERROR_NO_MEMORY, AZFN_ERROR_SYSTEM. */
 AZFN_MUST_USE enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dispatcher, uv_loop_t *loop,
@@ -69,14 +54,17 @@ AZFN_MUST_USE enum azfn_error azfn__dispatcher_init(struct azfn__dispatcher *dis
 /* Nothing may be in flight. */
 void azfn__dispatcher_clean_up(struct azfn__dispatcher *dispatcher);
 
+static inline struct azfn__dispatcher_function *
+azfn__dispatcher_function_of(const struct azfn__dispatcher *dispatcher, const struct azfn__config_function *config)
+{
+    return &dispatcher->functions[config - dispatcher->config->functions];
+}
+
 /* For the next request. NULL without memory. */
 struct azfn__invocation *azfn__dispatcher_acquire(struct azfn__dispatcher *dispatcher);
 /* Takes it back, from any state. Nothing of it may be used afterwards. */
 void azfn__dispatcher_release(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation);
 
-/* The head of invocation->request is there: whose is it, and may it go on? */
-struct azfn__dispatch_decision azfn__dispatcher_route(struct azfn__dispatcher *dispatcher,
-                                                      struct azfn__invocation *invocation);
 /* The request is complete, or its body is streamed, and was not refused: calls the function. The responder is
  * used from now on, perhaps before this returns. */
 void azfn__dispatcher_run(struct azfn__dispatcher *dispatcher, struct azfn__invocation *invocation,

@@ -1,5 +1,6 @@
 /* What the dispatcher, and others through it, tell the broker's log. */
 #include "base/span.h"
+#include "worker/admission.h"
 #include "worker/blocking_job.h"
 #include "worker/dispatcher.h"
 #include "worker/request_facts.h"

@@ -196,21 +196,21 @@ static bool take_head(struct azfn__http_connection *connection)
     struct azfn__invocation *invocation = connection->invocation;
     const struct azfn__http_request *request = &invocation->request;
     invocation->request = connection->parser.request;
-    struct azfn__dispatch_decision decision = azfn__dispatcher_route(connection->server->dispatcher, invocation);
-    if (decision.refusal.status != 0) {
-        if (decision.refusal.status == 405) {
-            append_allow(invocation, decision.allowed);
+    struct azfn__admission admission = azfn__admission_of_head(connection->server->dispatcher, invocation);
+    if (admission.refusal.status != 0) {
+        if (admission.refusal.status == 405) {
+            append_allow(invocation, admission.allowed);
         }
-        azfn__http_exchange_refuse(connection, &decision.refusal);
+        azfn__http_exchange_refuse(connection, &admission.refusal);
         return false;
     }
-    azfn__http_parser_limit_body(&connection->parser, decision.max_body_bytes);
-    bool is_too_large = request->content_length > decision.max_body_bytes;
+    azfn__http_parser_limit_body(&connection->parser, admission.max_body_bytes);
+    bool is_too_large = request->content_length > admission.max_body_bytes;
     if (request->expects_continue && request->has_body && request->minor_version > 0 && !is_too_large &&
         !tell_to_continue(connection)) {
         return false;
     }
-    if (!decision.streams_body || !request->has_body || is_too_large) {
+    if (!admission.streams_body || !request->has_body || is_too_large) {
         return true;
     }
     connection->is_body_open = true;

@@ -4,6 +4,7 @@
 #ifndef AZFN_WORKER_HTTP_EXCHANGE_H
 #define AZFN_WORKER_HTTP_EXCHANGE_H
 
+#include "worker/admission.h"
 #include "worker/http_connection.h"
 
 /* The context is the connection. */

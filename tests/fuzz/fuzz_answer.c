@@ -4,7 +4,7 @@
  * has to arrive as it was given, or the whole answer is a failure that says so. */
 #include "fuzz/http_exchange.h"
 #include "fuzz/plain_json.h"
-#include "worker/dispatcher.h"
+#include "worker/admission.h"
 #include "worker/http_response.h"
 
 #include <cjson/cJSON.h>
@@ -440,9 +440,9 @@ static void invoke(struct azfn__dispatcher *dispatcher, struct azfn_span bytes)
     CHECK(azfn__http_parser_feed(&parser, bytes.data, bytes.length, &taken) == AZFN__HTTP_HEAD);
     bytes = azfn__span_from(bytes, taken);
     invocation->request = parser.request;
-    struct azfn__dispatch_decision decision = azfn__dispatcher_route(dispatcher, invocation);
-    CHECK(decision.refusal.status == 0);
-    azfn__http_parser_limit_body(&parser, decision.max_body_bytes);
+    struct azfn__admission admission = azfn__admission_of_head(dispatcher, invocation);
+    CHECK(admission.refusal.status == 0);
+    azfn__http_parser_limit_body(&parser, admission.max_body_bytes);
     CHECK(azfn__http_parser_feed(&parser, bytes.data, bytes.length, &taken) == AZFN__HTTP_COMPLETE);
     invocation->request = parser.request;
     static const struct azfn__responder responder = {.respond = on_respond};
