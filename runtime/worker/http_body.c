@@ -55,7 +55,7 @@ void azfn__http_body_read(struct azfn__http_connection *connection, const char *
     } else if (state == AZFN__HTTP_REFUSED) {
         const struct azfn__refusal refusal = azfn__http_exchange_refusal_of(parser);
         azfn__dispatcher_tell_refusal(connection->server->dispatcher, connection->invocation, &refusal);
-        azfn__http_body_break(connection, error_of(parser->refusal.status));
+        azfn__http_body_break(connection, error_of(parser->fault.status));
     }
     if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
         if (connection->is_answer_whole && connection->is_body_open) {

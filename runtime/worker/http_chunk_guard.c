@@ -44,37 +44,37 @@ static const char *complaint_about(struct azfn__http_chunk_guard *guard, char c)
     }
 }
 
-static struct azfn__http_refusal count_byte(struct azfn__http_chunk_guard *guard, bool is_line_end)
+static struct azfn__http_fault count_byte(struct azfn__http_chunk_guard *guard, bool is_line_end)
 {
     if (guard->place == AZFN__HTTP_CHUNK_EXTENSION && !is_line_end) {
         return ++guard->extension_bytes > guard->max_extension_bytes
-                   ? azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_CHUNK_EXTENSION_BYTES, 400,
-                                              "more bytes of chunk extensions than the limit")
-                   : AZFN__HTTP_ACCEPTED;
+                   ? azfn__http_beyond(AZFN__HTTP_LIMIT_CHUNK_EXTENSION_BYTES, 400,
+                                       "more bytes of chunk extensions than the limit")
+                   : AZFN__HTTP_NO_FAULT;
     }
     if (guard->place == AZFN__HTTP_CHUNK_TRAILER && guard->is_inside_line) {
         return ++guard->trailer_bytes > guard->max_trailer_bytes
-                   ? azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_TRAILER_BYTES, 431,
-                                              "more bytes of trailers than the limit")
-                   : AZFN__HTTP_ACCEPTED;
+                   ? azfn__http_beyond(AZFN__HTTP_LIMIT_TRAILER_BYTES, 431,
+                                       "more bytes of trailers than the limit")
+                   : AZFN__HTTP_NO_FAULT;
     }
     guard->framing_bytes++;
-    return is_framing_full(guard) ? azfn__http_refuse(400, "more bytes of chunk sizes than of chunks")
-                                  : AZFN__HTTP_ACCEPTED;
+    return is_framing_full(guard) ? azfn__http_fault_of(400, "more bytes of chunk sizes than of chunks")
+                                  : AZFN__HTTP_NO_FAULT;
 }
 
-static struct azfn__http_refusal check_byte(struct azfn__http_chunk_guard *guard, char c)
+static struct azfn__http_fault check_byte(struct azfn__http_chunk_guard *guard, char c)
 {
     bool is_line_end = c == '\r' || c == '\n';
     if (guard->is_after_cr != (c == '\n')) {
-        return azfn__http_refuse(
+        return azfn__http_fault_of(
             400, c == '\n' ? "LF without CR in chunked framing" : "CR without LF in chunked framing");
     }
     guard->is_after_cr = c == '\r';
     if (!is_line_end) {
         const char *complaint = complaint_about(guard, c);
         if (complaint) {
-            return azfn__http_refuse(400, complaint);
+            return azfn__http_fault_of(400, complaint);
         }
         guard->is_inside_line = true;
     }
@@ -82,11 +82,11 @@ static struct azfn__http_refusal check_byte(struct azfn__http_chunk_guard *guard
 }
 
 size_t azfn__http_chunk_guard_scan(struct azfn__http_chunk_guard *guard, const char *data, size_t length,
-                                   struct azfn__http_refusal *out_refusal)
+                                   struct azfn__http_fault *out_fault)
 {
     for (size_t i = 0; i < length; i++) {
-        *out_refusal = check_byte(guard, data[i]);
-        if (out_refusal->status != 0) {
+        *out_fault = check_byte(guard, data[i]);
+        if (out_fault->status != 0) {
             return i;
         }
         if (data[i] == '\n') {

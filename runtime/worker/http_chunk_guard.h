@@ -5,7 +5,7 @@
 #ifndef AZFN_WORKER_HTTP_CHUNK_GUARD_H
 #define AZFN_WORKER_HTTP_CHUNK_GUARD_H
 
-#include "worker/http_refusal.h"
+#include "worker/http_fault.h"
 
 enum azfn__http_chunk_place {
     AZFN__HTTP_CHUNK_SIZE,
@@ -29,9 +29,9 @@ struct azfn__http_chunk_guard {
 };
 
 /* How many of the bytes may be passed on: to the end of the line, of the bytes, or to the first bad one, and
- * then *out_refusal is set. Not called while the place is DATA. */
+ * then *out_fault is set. Not called while the place is DATA. */
 size_t azfn__http_chunk_guard_scan(struct azfn__http_chunk_guard *guard, const char *data, size_t length,
-                                   struct azfn__http_refusal *out_refusal);
+                                   struct azfn__http_fault *out_fault);
 
 /* A size line is over: chunk_bytes of data follow, or, when there are none, the trailers. */
 void azfn__http_chunk_guard_begin_chunk(struct azfn__http_chunk_guard *guard, uint64_t chunk_bytes);

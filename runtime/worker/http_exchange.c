@@ -201,12 +201,12 @@ struct azfn__refusal azfn__http_exchange_refusal_of(const struct azfn__http_pars
         [AZFN__HTTP_LIMIT_BODY_BYTES_IN_FLIGHT] = {AZFN__EVENT_MEMORY_LIMIT, "bodyBytesInFlight"},
         [AZFN__HTTP_LIMIT_MEMORY] = {AZFN__EVENT_MEMORY_LIMIT, "memory"},
     };
-    const struct azfn__http_refusal *refusal = &parser->refusal;
+    const struct azfn__http_fault *fault = &parser->fault;
     return (struct azfn__refusal){
-        .status = refusal->status,
-        .event = limits[refusal->limit].event,
-        .reason = refusal->reason,
-        .limit = limits[refusal->limit].name,
+        .status = fault->status,
+        .event = limits[fault->limit].event,
+        .reason = fault->reason,
+        .limit = limits[fault->limit].name,
     };
 }
 

@@ -23,20 +23,20 @@ static bool find_method(struct azfn_span name, enum azfn__method *out_method)
     return false;
 }
 
-static struct azfn__http_refusal guard_version(struct azfn_span text, uint8_t *out_minor)
+static struct azfn__http_fault guard_version(struct azfn_span text, uint8_t *out_minor)
 {
     static const char name[] = "HTTP/";
     const size_t major = sizeof(name) - 1;
     if (text.length != major + 3 || memcmp(text.data, name, major) != 0 || !azfn__is_digit(text.data[major]) ||
         text.data[major + 1] != '.' || !azfn__is_digit(text.data[major + 2])) {
-        return azfn__http_refuse(400, "no HTTP version at the end of the request line");
+        return azfn__http_fault_of(400, "no HTTP version at the end of the request line");
     }
     char minor = text.data[major + 2];
     if (text.data[major] != '1' || minor > '1') {
-        return azfn__http_refuse(505, "a version other than HTTP/1.0 and 1.1");
+        return azfn__http_fault_of(505, "a version other than HTTP/1.0 and 1.1");
     }
     *out_minor = (uint8_t)(minor - '0');
-    return AZFN__HTTP_ACCEPTED;
+    return AZFN__HTTP_NO_FAULT;
 }
 
 /* The absolute form is what clients send to proxies, and a server has to take it (RFC 9112, 3.2.2). */
@@ -55,21 +55,21 @@ static bool find_authority(struct azfn_span target, size_t *out_length)
     return length > 0 && azfn__http_is_host(azfn__span(authority.data, length));
 }
 
-static struct azfn__http_refusal guard_target(struct azfn_span target, enum azfn__method method,
-                                              size_t *out_authority_length)
+static struct azfn__http_fault guard_target(struct azfn_span target, enum azfn__method method,
+                                            size_t *out_authority_length)
 {
     bool is_asterisk = method == AZFN__METHOD_OPTIONS && target.length == 1 && target.data[0] == '*';
     *out_authority_length = 0;
     if (!is_asterisk && target.data[0] != '/' && !find_authority(target, out_authority_length)) {
-        return azfn__http_refuse(400, "a request target that is neither a path nor an http URL");
+        return azfn__http_fault_of(400, "a request target that is neither a path nor an http URL");
     }
     for (size_t i = 0; i < target.length; i++) {
         char c = target.data[i];
         if (c < 0x21 || c > 0x7e || c == '#') {
-            return azfn__http_refuse(400, "a character that may not be in a request target");
+            return azfn__http_fault_of(400, "a character that may not be in a request target");
         }
     }
-    return AZFN__HTTP_ACCEPTED;
+    return AZFN__HTTP_NO_FAULT;
 }
 
 static struct azfn_span until_blank(struct azfn_span text)
@@ -78,66 +78,66 @@ static struct azfn_span until_blank(struct azfn_span text)
     return blank ? azfn__span(text.data, (size_t)(blank - text.data)) : text;
 }
 
-struct azfn__http_refusal azfn__http_guard_request_line(struct azfn_span line, bool is_whole, size_t target_bytes,
-                                                        struct azfn__http_request_line *out_line)
+struct azfn__http_fault azfn__http_guard_request_line(struct azfn_span line, bool is_whole, size_t target_bytes,
+                                                      struct azfn__http_request_line *out_line)
 {
     struct azfn_span method = until_blank(line);
     if (!azfn__http_is_token(method)) {
-        return azfn__http_refuse(400, "a method that is no token");
+        return azfn__http_fault_of(400, "a method that is no token");
     }
     if (method.length == line.length) {
-        return is_whole ? azfn__http_refuse(400, "a request line without a target")
-                        : azfn__http_refuse(501, "an unknown method");
+        return is_whole ? azfn__http_fault_of(400, "a request line without a target")
+                        : azfn__http_fault_of(501, "an unknown method");
     }
 
     struct azfn_span rest = azfn__span_from(line, method.length + 1);
     struct azfn_span target = until_blank(rest);
     bool has_version = target.length < rest.length;
     if (target.length > target_bytes || (!is_whole && !has_version)) {
-        return azfn__http_refuse_beyond(
+        return azfn__http_beyond(
             target.length > target_bytes ? AZFN__HTTP_LIMIT_URL_BYTES : AZFN__HTTP_LIMIT_HEADER_BYTES, 414,
             "the request target is longer than the limit");
     }
     if (target.length == 0) {
-        return azfn__http_refuse(400, "a request line without a target");
+        return azfn__http_fault_of(400, "a request line without a target");
     }
     if (!is_whole) {
-        return azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_HEADER_BYTES, 431, "the head is longer than the limit");
+        return azfn__http_beyond(AZFN__HTTP_LIMIT_HEADER_BYTES, 431, "the head is longer than the limit");
     }
     if (!has_version) {
-        return azfn__http_refuse(505, "HTTP/0.9");
+        return azfn__http_fault_of(505, "HTTP/0.9");
     }
-    struct azfn__http_refusal refusal =
+    struct azfn__http_fault fault =
         guard_version(azfn__span_from(rest, target.length + 1), &out_line->minor_version);
-    if (refusal.status != 0) {
-        return refusal;
+    if (fault.status != 0) {
+        return fault;
     }
     if (!find_method(method, &out_line->method)) {
-        return azfn__http_refuse(501, "an unknown method");
+        return azfn__http_fault_of(501, "an unknown method");
     }
     out_line->method_length = method.length;
     out_line->target_length = target.length;
     return guard_target(target, out_line->method, &out_line->authority_length);
 }
 
-struct azfn__http_refusal azfn__http_guard_line_end(struct azfn_span line)
+struct azfn__http_fault azfn__http_guard_line_end(struct azfn_span line)
 {
     if (line.length < 2 || line.data[line.length - 2] != '\r') {
-        return azfn__http_refuse(400, "LF without CR");
+        return azfn__http_fault_of(400, "LF without CR");
     }
     if (memchr(line.data, '\r', line.length - 2)) {
-        return azfn__http_refuse(400, "CR without LF");
+        return azfn__http_fault_of(400, "CR without LF");
     }
-    return AZFN__HTTP_ACCEPTED;
+    return AZFN__HTTP_NO_FAULT;
 }
 
-struct azfn__http_refusal azfn__http_guard_header_line(struct azfn_span line)
+struct azfn__http_fault azfn__http_guard_header_line(struct azfn_span line)
 {
     if (line.data[0] == ' ' || line.data[0] == '\t') {
-        return azfn__http_refuse(400, "a folded header line");
+        return azfn__http_fault_of(400, "a folded header line");
     }
     if (line.data[0] == ':') {
-        return azfn__http_refuse(400, "a header without a name");
+        return azfn__http_fault_of(400, "a header without a name");
     }
-    return AZFN__HTTP_ACCEPTED;
+    return AZFN__HTTP_NO_FAULT;
 }

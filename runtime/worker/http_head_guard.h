@@ -6,7 +6,7 @@
 
 #include "base/span.h"
 #include "config/config.h"
-#include "worker/http_refusal.h"
+#include "worker/http_fault.h"
 
 #define AZFN__HTTP_SCHEME AZFN__SPAN("http://")
 
@@ -20,13 +20,13 @@ struct azfn__http_request_line {
 
 /* line is the request line without its CR LF. is_whole is false for one that has grown beyond the limit of
  * the head: then what there is of it decides the status, and it is always refused. */
-struct azfn__http_refusal azfn__http_guard_request_line(struct azfn_span line, bool is_whole, size_t target_bytes,
-                                                        struct azfn__http_request_line *out_line);
+struct azfn__http_fault azfn__http_guard_request_line(struct azfn_span line, bool is_whole, size_t target_bytes,
+                                                      struct azfn__http_request_line *out_line);
 
 /* line ends with LF. Accepted: it ends with CR LF and has no other CR. */
-struct azfn__http_refusal azfn__http_guard_line_end(struct azfn_span line);
+struct azfn__http_fault azfn__http_guard_line_end(struct azfn_span line);
 
 /* line is a header line without its CR LF. What it says is llhttp's and http_header_rules.h's business. */
-struct azfn__http_refusal azfn__http_guard_header_line(struct azfn_span line);
+struct azfn__http_fault azfn__http_guard_header_line(struct azfn_span line);
 
 #endif

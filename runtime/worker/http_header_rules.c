@@ -72,43 +72,43 @@ bool azfn__http_is_host(struct azfn_span host)
     return true;
 }
 
-static struct azfn__http_refusal survey_host(struct survey *survey, struct azfn_span value)
+static struct azfn__http_fault survey_host(struct survey *survey, struct azfn_span value)
 {
     if (++survey->host_count > 1) {
-        return azfn__http_refuse(400, "more than one Host");
+        return azfn__http_fault_of(400, "more than one Host");
     }
-    return azfn__http_is_host(value) ? AZFN__HTTP_ACCEPTED : azfn__http_refuse(400, "a Host that is none");
+    return azfn__http_is_host(value) ? AZFN__HTTP_NO_FAULT : azfn__http_fault_of(400, "a Host that is none");
 }
 
 /* Equal repeats and lists ("5, 5") could be merged (RFC 9110, 8.6), but nobody honest sends them. */
-static struct azfn__http_refusal survey_content_length(struct survey *survey, struct azfn_span value)
+static struct azfn__http_fault survey_content_length(struct survey *survey, struct azfn_span value)
 {
     if (++survey->content_length_count > 1) {
-        return azfn__http_refuse(400, "more than one Content-Length");
+        return azfn__http_fault_of(400, "more than one Content-Length");
     }
     for (size_t i = 0; i < value.length; i++) {
         if (value.data[i] < '0' || value.data[i] > '9') {
-            return azfn__http_refuse(400, "a Content-Length that is no number");
+            return azfn__http_fault_of(400, "a Content-Length that is no number");
         }
     }
-    return value.length > 0 ? AZFN__HTTP_ACCEPTED : azfn__http_refuse(400, "an empty Content-Length");
+    return value.length > 0 ? AZFN__HTTP_NO_FAULT : azfn__http_fault_of(400, "an empty Content-Length");
 }
 
-static struct azfn__http_refusal survey_transfer_encoding(struct survey *survey, struct azfn_span value)
+static struct azfn__http_fault survey_transfer_encoding(struct survey *survey, struct azfn_span value)
 {
     struct azfn_span item;
     survey->transfer_encoding_count++;
     while (next_item(&value, &item)) {
         if (survey->is_chunked) {
-            return azfn__http_refuse(400, "a transfer coding after chunked");
+            return azfn__http_fault_of(400, "a transfer coding after chunked");
         }
         if (!azfn__http_is_token(item)) {
-            return azfn__http_refuse(400, "a Transfer-Encoding that is no list of codings");
+            return azfn__http_fault_of(400, "a Transfer-Encoding that is no list of codings");
         }
         survey->is_chunked = azfn__span_equal_ignore_case(item, AZFN__SPAN("chunked"));
         survey->has_other_coding = survey->has_other_coding || !survey->is_chunked;
     }
-    return AZFN__HTTP_ACCEPTED;
+    return AZFN__HTTP_NO_FAULT;
 }
 
 static void survey_connection(struct survey *survey, struct azfn_span value)
@@ -135,7 +135,7 @@ static bool is_principal(struct azfn_span name)
            azfn__span_equal_ignore_case(name, AZFN__SPAN(AZFN__PRINCIPAL_HEADER "-ID"));
 }
 
-static struct azfn__http_refusal survey_header(struct survey *survey, const struct azfn__http_header *header)
+static struct azfn__http_fault survey_header(struct survey *survey, const struct azfn__http_header *header)
 {
     /* the length rules out nearly all names without looking at them */
     switch (header->name.length) {
@@ -171,32 +171,32 @@ static struct azfn__http_refusal survey_header(struct survey *survey, const stru
     default:
         break;
     }
-    return AZFN__HTTP_ACCEPTED;
+    return AZFN__HTTP_NO_FAULT;
 }
 
-struct azfn__http_refusal azfn__http_check_headers(const struct azfn__http_header *headers, size_t header_count,
-                                                   uint8_t minor_version,
+struct azfn__http_fault azfn__http_check_headers(const struct azfn__http_header *headers, size_t header_count,
+                                                 uint8_t minor_version,
                                                    struct azfn__http_header_facts *out_facts)
 {
     struct survey survey = {.host_count = 0};
     for (size_t i = 0; i < header_count; i++) {
-        struct azfn__http_refusal refusal = survey_header(&survey, &headers[i]);
-        if (refusal.status != 0) {
-            return refusal;
+        struct azfn__http_fault fault = survey_header(&survey, &headers[i]);
+        if (fault.status != 0) {
+            return fault;
         }
     }
     if (minor_version > 0 && survey.host_count == 0) {
-        return azfn__http_refuse(400, "no Host");
+        return azfn__http_fault_of(400, "no Host");
     }
     if (survey.transfer_encoding_count > 0) {
         if (minor_version == 0) {
-            return azfn__http_refuse(400, "Transfer-Encoding in HTTP/1.0");
+            return azfn__http_fault_of(400, "Transfer-Encoding in HTTP/1.0");
         }
         if (survey.content_length_count > 0) {
-            return azfn__http_refuse(400, "Transfer-Encoding and Content-Length");
+            return azfn__http_fault_of(400, "Transfer-Encoding and Content-Length");
         }
         if (survey.has_other_coding) {
-            return azfn__http_refuse(501, "a transfer coding other than chunked");
+            return azfn__http_fault_of(501, "a transfer coding other than chunked");
         }
     }
     out_facts->has_content_length = survey.content_length_count > 0;
@@ -205,5 +205,5 @@ struct azfn__http_refusal azfn__http_check_headers(const struct azfn__http_heade
     out_facts->is_keep_alive = !survey.says_close && (minor_version > 0 || survey.says_keep_alive);
     /* RFC 9110, 10.1.1: in HTTP/1.0 it has to be ignored */
     out_facts->expects_continue = survey.says_continue && minor_version > 0;
-    return AZFN__HTTP_ACCEPTED;
+    return AZFN__HTTP_NO_FAULT;
 }

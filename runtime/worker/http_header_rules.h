@@ -6,7 +6,7 @@
 #define AZFN_WORKER_HTTP_HEADER_RULES_H
 
 #include "worker/http_message.h"
-#include "worker/http_refusal.h"
+#include "worker/http_fault.h"
 
 struct azfn__http_header_facts {
     bool has_content_length;
@@ -19,8 +19,8 @@ struct azfn__http_header_facts {
 /* uri-host [ ":" port ] of RFC 9112, 3.2, by its characters. */
 bool azfn__http_is_host(struct azfn_span host);
 
-struct azfn__http_refusal azfn__http_check_headers(const struct azfn__http_header *headers, size_t header_count,
-                                                   uint8_t minor_version,
+struct azfn__http_fault azfn__http_check_headers(const struct azfn__http_header *headers, size_t header_count,
+                                                 uint8_t minor_version,
                                                    struct azfn__http_header_facts *out_facts);
 
 #endif

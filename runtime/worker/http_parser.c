@@ -9,22 +9,22 @@
 #define HEAD_FIRST_BYTES ((size_t)2 << 10)
 #define BODY_FIRST_BYTES ((uint64_t)64 << 10)
 
-static enum azfn__http_parser_state refuse(struct azfn__http_parser *parser, struct azfn__http_refusal refusal)
+static enum azfn__http_parser_state refuse(struct azfn__http_parser *parser, struct azfn__http_fault fault)
 {
     parser->phase = AZFN__HTTP_PHASE_REFUSED;
-    parser->refusal = refusal;
+    parser->fault = fault;
     return AZFN__HTTP_REFUSED;
 }
 
 static enum azfn__http_parser_state refuse_memory(struct azfn__http_parser *parser)
 {
-    return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_MEMORY, 503, "no memory for the request"));
+    return refuse(parser, azfn__http_beyond(AZFN__HTTP_LIMIT_MEMORY, 503, "no memory for the request"));
 }
 
 static enum azfn__http_parser_state refuse_as_llhttp(struct azfn__http_parser *parser)
 {
     const char *reason = llhttp_get_error_reason(&parser->llhttp);
-    return refuse(parser, azfn__http_refuse(400, reason && reason[0] ? reason : "not HTTP"));
+    return refuse(parser, azfn__http_fault_of(400, reason && reason[0] ? reason : "not HTTP"));
 }
 
 /* llhttp's callbacks. The head is one piece of memory that no longer moves when llhttp reads it, so a name or
@@ -125,7 +125,7 @@ static size_t skip_blank_lines(struct azfn__http_parser *parser, const char *dat
     for (; i < length; i++) {
         bool is_inside_pair = parser->blank_bytes % 2 != 0;
         if (is_inside_pair != (data[i] == '\n')) {
-            refuse(parser, azfn__http_refuse(400, "CR and LF that are no pair before the request line"));
+            refuse(parser, azfn__http_fault_of(400, "CR and LF that are no pair before the request line"));
             break;
         }
         if (!is_inside_pair && data[i] != '\r') {
@@ -133,7 +133,7 @@ static size_t skip_blank_lines(struct azfn__http_parser *parser, const char *dat
             break;
         }
         if (parser->blank_bytes == BLANK_MAX_BYTES) {
-            refuse(parser, azfn__http_refuse(400, "blank lines before the request line"));
+            refuse(parser, azfn__http_fault_of(400, "blank lines before the request line"));
             break;
         }
         parser->blank_bytes++;
@@ -141,28 +141,28 @@ static size_t skip_blank_lines(struct azfn__http_parser *parser, const char *dat
     return i;
 }
 
-static struct azfn__http_refusal guard_request_line(struct azfn__http_parser *parser, struct azfn_span line,
-                                                    bool is_whole)
+static struct azfn__http_fault guard_request_line(struct azfn__http_parser *parser, struct azfn_span line,
+                                                  bool is_whole)
 {
-    struct azfn__http_refusal refusal =
+    struct azfn__http_fault fault =
         azfn__http_guard_request_line(line, is_whole, parser->limits->target_bytes, &parser->line);
-    if (refusal.status == 0) {
+    if (fault.status == 0) {
         /* already now: an answer to a request that is refused further on depends on these */
         parser->request.method = parser->line.method;
         parser->request.minor_version = parser->line.minor_version;
     }
-    return refusal;
+    return fault;
 }
 
 /* A line with its end, which is_clean says was looked at: one CR, and LF behind it. */
-static struct azfn__http_refusal guard_line(struct azfn__http_parser *parser, struct azfn_span line, bool is_clean,
-                                            bool *out_is_last)
+static struct azfn__http_fault guard_line(struct azfn__http_parser *parser, struct azfn_span line, bool is_clean,
+                                          bool *out_is_last)
 {
-    struct azfn__http_refusal refusal = is_clean ? AZFN__HTTP_ACCEPTED : azfn__http_guard_line_end(line);
+    struct azfn__http_fault fault = is_clean ? AZFN__HTTP_NO_FAULT : azfn__http_guard_line_end(line);
     parser->line_start += line.length;
     *out_is_last = false;
-    if (refusal.status != 0) {
-        return refusal;
+    if (fault.status != 0) {
+        return fault;
     }
     line.length -= 2;
     if (parser->phase == AZFN__HTTP_PHASE_REQUEST_LINE) {
@@ -171,10 +171,10 @@ static struct azfn__http_refusal guard_line(struct azfn__http_parser *parser, st
     }
     if (line.length == 0) {
         *out_is_last = true;
-        return AZFN__HTTP_ACCEPTED;
+        return AZFN__HTTP_NO_FAULT;
     }
     if (++parser->line_count > parser->limits->header_count) {
-        return azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_HEADER_COUNT, 431, "more headers than the limit");
+        return azfn__http_beyond(AZFN__HTTP_LIMIT_HEADER_COUNT, 431, "more headers than the limit");
     }
     return azfn__http_guard_header_line(line);
 }
@@ -236,15 +236,15 @@ static enum azfn__http_parser_state finish_head(struct azfn__http_parser *parser
         return refuse_as_llhttp(parser);
     }
     if (!is_head_agreed(parser)) {
-        return refuse(parser, azfn__http_refuse(400, "an ambiguous head"));
+        return refuse(parser, azfn__http_fault_of(400, "an ambiguous head"));
     }
     for (size_t i = 0; i < request->header_count; i++) {
         message->headers[i].value = azfn__span_trim(message->headers[i].value);
     }
-    struct azfn__http_refusal refusal =
+    struct azfn__http_fault fault =
         azfn__http_check_headers(message->headers, request->header_count, parser->line.minor_version, &facts);
-    if (refusal.status != 0) {
-        return refuse(parser, refusal);
+    if (fault.status != 0) {
+        return refuse(parser, fault);
     }
     request->content_length = facts.has_content_length ? parser->llhttp.content_length : 0;
     request->is_chunked = facts.is_chunked;
@@ -263,8 +263,8 @@ static enum azfn__http_parser_state refuse_long_head(struct azfn__http_parser *p
     if (parser->phase == AZFN__HTTP_PHASE_REQUEST_LINE) {
         return refuse(parser, guard_request_line(parser, azfn__buffer_span(&parser->message->head), false));
     }
-    return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_HEADER_BYTES, 431,
-                                                    "the head is longer than the limit"));
+    return refuse(parser, azfn__http_beyond(AZFN__HTTP_LIMIT_HEADER_BYTES, 431,
+                                            "the head is longer than the limit"));
 }
 
 /* Behind the line's LF, or the end. *out_is_clean: it ends with CR LF and has neither of them before. */
@@ -291,7 +291,7 @@ static enum azfn__http_parser_state feed_head(struct azfn__http_parser *parser, 
     if (head->length == 0) {
         /* something that is no HTTP at all, such as TLS, shows at its first byte: no need to wait for a line */
         if (!azfn__http_is_token_char(data[0])) {
-            return refuse(parser, azfn__http_refuse(400, "a method that is no token"));
+            return refuse(parser, azfn__http_fault_of(400, "a method that is no token"));
         }
         (void)azfn__buffer_reserve(head, HEAD_FIRST_BYTES);
     }
@@ -299,7 +299,7 @@ static enum azfn__http_parser_state feed_head(struct azfn__http_parser *parser, 
         bool has_end;
         bool is_clean;
         bool is_last = false;
-        struct azfn__http_refusal refusal = AZFN__HTTP_ACCEPTED;
+        struct azfn__http_fault fault = AZFN__HTTP_NO_FAULT;
         size_t room = parser->limits->header_bytes - head->length - (i - kept);
         const char *line_end = find_line_end(data + i, data + length, &has_end, &is_clean);
         struct azfn_span line = azfn__span(data + i, (size_t)(line_end - (data + i)));
@@ -308,9 +308,9 @@ static enum azfn__http_parser_state feed_head(struct azfn__http_parser *parser, 
         i += is_beyond ? room : line.length;
         *out_taken = i;
         if (came_whole) {
-            refusal = guard_line(parser, line, is_clean, &is_last);
+            fault = guard_line(parser, line, is_clean, &is_last);
         }
-        if (!came_whole || is_last || refusal.status != 0 || i == length) {
+        if (!came_whole || is_last || fault.status != 0 || i == length) {
             azfn__buffer_append(head, data + kept, i - kept);
             kept = i;
         }
@@ -322,10 +322,10 @@ static enum azfn__http_parser_state feed_head(struct azfn__http_parser *parser, 
         }
         if (has_end && !came_whole) {
             line = azfn__span_from(azfn__buffer_span(head), parser->line_start);
-            refusal = guard_line(parser, line, false, &is_last);
+            fault = guard_line(parser, line, false, &is_last);
         }
-        if (refusal.status != 0) {
-            return refuse(parser, refusal);
+        if (fault.status != 0) {
+            return refuse(parser, fault);
         }
         if (is_last) {
             return finish_head(parser);
@@ -348,8 +348,8 @@ static enum azfn__http_parser_state start_body(struct azfn__http_parser *parser)
         return complete(parser);
     }
     if (request->content_length > parser->max_body_bytes) {
-        return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_BODY_BYTES, 413,
-                                                        "a Content-Length beyond the limit"));
+        return refuse(parser, azfn__http_beyond(AZFN__HTTP_LIMIT_BODY_BYTES, 413,
+                                                "a Content-Length beyond the limit"));
     }
     /* no more than this for a mere announcement; the rest grows with what arrives */
     uint64_t first = request->content_length < BODY_FIRST_BYTES ? request->content_length : BODY_FIRST_BYTES;
@@ -373,8 +373,8 @@ static enum azfn__http_parser_state execute(struct azfn__http_parser *parser, co
         return refuse_memory(parser);
     }
     if (parser->is_over_budget) {
-        return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_BODY_BYTES_IN_FLIGHT, 503,
-                                                        "the bodies of all requests reach bodyBytesInFlight"));
+        return refuse(parser, azfn__http_beyond(AZFN__HTTP_LIMIT_BODY_BYTES_IN_FLIGHT, 503,
+                                                "the bodies of all requests reach bodyBytesInFlight"));
     }
     if (error == HPE_OK) {
         return AZFN__HTTP_NEED_MORE;
@@ -397,9 +397,9 @@ static enum azfn__http_parser_state feed_chunk_framing(struct azfn__http_parser 
                                                        size_t length, size_t *out_taken)
 {
     struct azfn__http_chunk_guard *guard = &parser->chunk_guard;
-    struct azfn__http_refusal refusal = AZFN__HTTP_ACCEPTED;
+    struct azfn__http_fault fault = AZFN__HTTP_NO_FAULT;
     bool was_data = false;
-    size_t clean = azfn__http_chunk_guard_scan(guard, data, length, &refusal);
+    size_t clean = azfn__http_chunk_guard_scan(guard, data, length, &fault);
     enum azfn__http_parser_state state = AZFN__HTTP_NEED_MORE;
     if (clean > 0) {
         /* llhttp first, even if the guard found something: its complaint is about an earlier byte */
@@ -409,12 +409,12 @@ static enum azfn__http_parser_state feed_chunk_framing(struct azfn__http_parser 
     if (state != AZFN__HTTP_NEED_MORE) {
         return state;
     }
-    if (refusal.status != 0) {
-        return refuse(parser, refusal);
+    if (fault.status != 0) {
+        return refuse(parser, fault);
     }
     if (was_data && guard->data_left > parser->max_body_bytes - guard->body_bytes) {
-        return refuse(parser, azfn__http_refuse_beyond(AZFN__HTTP_LIMIT_BODY_BYTES, 413,
-                                                        "a chunked body beyond the limit"));
+        return refuse(parser, azfn__http_beyond(AZFN__HTTP_LIMIT_BODY_BYTES, 413,
+                                                "a chunked body beyond the limit"));
     }
     return AZFN__HTTP_NEED_MORE;
 }

@@ -25,7 +25,7 @@ enum azfn__http_parser_state {
     AZFN__HTTP_NEED_MORE, /* all bytes were taken */
     AZFN__HTTP_HEAD,      /* the head is there, once per request: set the body's limit, then go on */
     AZFN__HTTP_COMPLETE,  /* the request is there; the bytes that were not taken belong to the next one */
-    AZFN__HTTP_REFUSED,   /* answer with parser->refusal.status and close; nothing more can be read */
+    AZFN__HTTP_REFUSED,   /* answer with parser->fault.status and close; nothing more can be read */
 };
 
 enum azfn__http_parser_phase {
@@ -44,8 +44,8 @@ struct azfn__http_parser {
     /* Whole from AZFN__HTTP_HEAD on, but for the body. After a refusal: what was read before it, spans may be
      * absent; method and version once the request line was accepted. */
     struct azfn__http_request request;
-    struct azfn__http_refusal refusal; /* 400, 405 never, 413, 414, 431, 501, 503 (no memory), 505 */
-    uint64_t body_bytes;               /* so many have come, also of what was taken out of the message */
+    struct azfn__http_fault fault; /* 400, 405 never, 413, 414, 431, 501, 503 (no memory), 505 */
+    uint64_t body_bytes;           /* so many have come, also of what was taken out of the message */
     /* private */
     llhttp_t llhttp;
     const struct azfn__http_parser_limits *limits;

@@ -110,9 +110,9 @@ void azfn__invocation_clean_up(struct azfn__invocation *invocation)
 
 enum azfn_error azfn__invocation_refuse(struct azfn__invocation *invocation, enum azfn_error error, const char *what)
 {
-    if (invocation->refusal == AZFN_OK) {
-        invocation->refusal = error;
-        invocation->refusal_what = what;
+    if (invocation->first_error == AZFN_OK) {
+        invocation->first_error = error;
+        invocation->first_error_what = what;
     }
     return error;
 }

@@ -118,8 +118,8 @@ struct azfn__invocation {
     struct azfn__header_list params;
     struct azfn_span body; /* the HTTP view's; absent until it was asked for */
 
-    enum azfn_error refusal; /* the first thing asked for that can't be done; sticks */
-    const char *refusal_what;
+    enum azfn_error first_error; /* of what was asked for and can't be done; sticks */
+    const char *first_error_what;
     struct azfn__buffer header_lines; /* the answer's: lines when forwarded, JSON members in an envelope */
     struct azfn__answer_header *header_names; /* in an envelope, where no name may come twice */
     struct azfn__envelope_output *outputs;
@@ -172,7 +172,7 @@ void azfn__invocation_clean_up(struct azfn__invocation *invocation);
 /* As it came, with the client's request or with the host's envelope; absent without one. */
 struct azfn_span azfn__invocation_trace_parent(const struct azfn__invocation *invocation);
 
-/* azfn_alloc() for our own use: memory until the event is over. NULL is remembered as the refusal. */
+/* azfn_alloc() for our own use: memory until the event is over. NULL is remembered as the first error. */
 void *azfn__invocation_alloc(struct azfn__invocation *invocation, size_t size_bytes);
 
 /* Remembers why the answer can't be what the function asked for; the first one counts. Returns error. */

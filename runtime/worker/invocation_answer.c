@@ -67,9 +67,9 @@ static void fail(struct azfn__invocation *invocation, struct azfn_span reason)
 enum azfn_error azfn__answer_fail_refused(struct azfn__invocation *invocation)
 {
     char text[192];
-    enum azfn_error error = invocation->refusal;
+    enum azfn_error error = invocation->first_error;
     int length = snprintf(text, sizeof(text), "the answer was not sent, since %s was refused: %s",
-                          invocation->refusal_what, azfn_error_text(error));
+                          invocation->first_error_what, azfn_error_text(error));
     fail(invocation, azfn__span(text, length > 0 ? (size_t)length : 0));
     return error;
 }
@@ -127,7 +127,7 @@ enum azfn_error azfn__answer_check(struct azfn__invocation *invocation, int stat
         return azfn__invocation_refuse(invocation, AZFN_ERROR_INVALID_ARGUMENT,
                                        "a body that is a date, which the host would rewrite,");
     }
-    return invocation->refusal;
+    return invocation->first_error;
 }
 
 bool azfn__answer_is_given(const struct azfn__invocation *invocation)
@@ -199,7 +199,7 @@ enum azfn_error azfn_succeed(struct azfn_invocation *handle)
         return azfn__answer_reply(invocation, 204, AZFN__DEFAULT_CONTENT_TYPE, azfn__span("", 0));
     }
     azfn__dispatcher_finish(invocation);
-    return invocation->refusal != AZFN_OK ? azfn__answer_fail_refused(invocation) : send_envelope(invocation, NULL);
+    return invocation->first_error != AZFN_OK ? azfn__answer_fail_refused(invocation) : send_envelope(invocation, NULL);
 }
 
 void azfn_fail(struct azfn_invocation *handle, const char *reason)

@@ -24,7 +24,7 @@ enum azfn_error azfn__answer_check(struct azfn__invocation *invocation, int stat
 enum azfn_error azfn__answer_reply(struct azfn__invocation *invocation, int status, struct azfn_span type,
                                    struct azfn_span body);
 
-/* A refused part must not go out silently changed: the whole answer becomes a failure. Returns the refusal. */
+/* A refused part must not go out silently changed: the whole answer becomes a failure. Returns its error. */
 enum azfn_error azfn__answer_fail_refused(struct azfn__invocation *invocation);
 
 #endif

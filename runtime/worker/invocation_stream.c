@@ -60,8 +60,8 @@ enum azfn_error azfn_http_write(struct azfn_invocation *handle, struct azfn_span
         return AZFN_ERROR_STATE;
     }
     struct azfn__answer_stream *stream = &invocation->stream;
-    if (invocation->refusal != AZFN_OK) {
-        return invocation->refusal;
+    if (invocation->first_error != AZFN_OK) {
+        return invocation->first_error;
     }
     if (bytes.length > PIECE_MAX_BYTES) {
         return azfn__invocation_refuse(invocation, AZFN_ERROR_LIMIT, "the size of a piece");
@@ -114,13 +114,13 @@ enum azfn_error azfn_http_end(struct azfn_invocation *handle)
     if (stream->state == AZFN__ANSWER_WHOLE) {
         azfn__invocation_refuse(invocation, AZFN_ERROR_STATE, "azfn_http_end() without azfn_http_begin()");
     }
-    if (stream->state == AZFN__ANSWER_COLLECTING && invocation->refusal == AZFN_OK) {
+    if (stream->state == AZFN__ANSWER_COLLECTING && invocation->first_error == AZFN_OK) {
         struct azfn_span body = azfn__buffer_span(&stream->collected);
         return azfn__answer_reply(invocation, stream->status, stream->content_type,
                                   body.length > 0 ? body : azfn__span("", 0));
     }
     azfn__dispatcher_finish(invocation);
-    if (invocation->refusal != AZFN_OK) {
+    if (invocation->first_error != AZFN_OK) {
         return azfn__answer_fail_refused(invocation);
     }
     if (invocation->responder) {

@@ -241,7 +241,7 @@ static inline bool check_exchange(struct azfn__http_parser *parser, const struct
     if (state != AZFN__HTTP_COMPLETE) {
         CHECK(answer.status >= 400 && answer.is_last);
         CHECK(state != AZFN__HTTP_REFUSED || has_head || rules->is_disturbed ||
-              answer.status == parser->refusal.status);
+              answer.status == parser->fault.status);
         CHECK(state == AZFN__HTTP_REFUSED || has_head || (answer.status == 408 && rules->is_disturbed));
     } else {
         CHECK(request->is_keep_alive || answer.is_last);

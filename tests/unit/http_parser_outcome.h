@@ -143,15 +143,15 @@ static inline bool feed_piece(struct outcome *outcome, struct azfn__http_parser 
             break;
         case AZFN__HTTP_REFUSED:
         default:
-            OUTCOME_REQUIRE(parser->refusal.status >= 400 && parser->refusal.status < 600);
-            OUTCOME_REQUIRE(parser->refusal.reason && parser->refusal.reason[0]);
+            OUTCOME_REQUIRE(parser->fault.status >= 400 && parser->fault.status < 600);
+            OUTCOME_REQUIRE(parser->fault.reason && parser->fault.reason[0]);
             OUTCOME_REQUIRE(azfn__http_parser_feed(parser, "x", 1, &taken) == AZFN__HTTP_REFUSED && taken == 0);
             add_item(outcome, "");
-            azfn__buffer_append_uint(&outcome->summary, parser->refusal.status);
+            azfn__buffer_append_uint(&outcome->summary, parser->fault.status);
             add_fields(outcome, &parser->request);
             add_number(outcome, "refused at", *total);
-            add_detail(outcome, "reason", azfn_span_of(parser->refusal.reason));
-            outcome->refusal_reason = parser->refusal.reason;
+            add_detail(outcome, "reason", azfn_span_of(parser->fault.reason));
+            outcome->refusal_reason = parser->fault.reason;
             return false;
         }
     }

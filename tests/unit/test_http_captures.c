@@ -108,7 +108,7 @@ static void require_parsed(const char *path, struct azfn_span bytes, const struc
         state = azfn__http_parser_feed(&parser, bytes.data + begin, piece_bytes < left ? piece_bytes : left, &taken);
         begin += taken;
         if (state == AZFN__HTTP_REFUSED) {
-            fail_msg("%s: refused with %u at %zu: %s", path, parser.refusal.status, begin, parser.refusal.reason);
+            fail_msg("%s: refused with %u at %zu: %s", path, parser.fault.status, begin, parser.fault.reason);
         }
         if (state == AZFN__HTTP_HEAD) {
             azfn__http_parser_limit_body(&parser, MAX_BODY_BYTES);

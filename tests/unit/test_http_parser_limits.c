@@ -78,7 +78,7 @@ static void begin_again(struct fixture *fixture)
 static void require_refused(struct fixture *fixture, uint16_t status, size_t taken)
 {
     assert_int_equal(feed_rest(fixture), AZFN__HTTP_REFUSED);
-    assert_int_equal(fixture->parser.refusal.status, status);
+    assert_int_equal(fixture->parser.fault.status, status);
     assert_int_equal(fixture->taken, taken);
     assert_int_equal(feed_rest(fixture), AZFN__HTTP_REFUSED);
     assert_int_equal(fixture->taken, taken);
@@ -405,7 +405,7 @@ static void no_memory_is_503(void **state)
     fixture->message.head.max_bytes = 20;
     add_text(fixture, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n");
     assert_int_equal(feed_rest(fixture), AZFN__HTTP_REFUSED);
-    assert_int_equal(fixture->parser.refusal.status, 503);
+    assert_int_equal(fixture->parser.fault.status, 503);
 
     azfn__http_message_clean_up(&fixture->message);
     azfn__http_message_init(&fixture->message);
@@ -425,7 +425,7 @@ static void no_memory_while_chunks_come_is_503(void **state)
     assert_int_equal(feed_rest(fixture), AZFN__HTTP_HEAD);
     azfn__http_parser_limit_body(&fixture->parser, 100);
     assert_int_equal(feed_rest(fixture), AZFN__HTTP_REFUSED);
-    assert_int_equal(fixture->parser.refusal.status, 503);
+    assert_int_equal(fixture->parser.fault.status, 503);
 }
 
 static void warm_buffers_stay_and_big_ones_go(void **state)

@@ -88,7 +88,7 @@ static void an_input_is_the_same_in_every_form(void **state)
         require_span(azfn_metadata(handle, "m"), cases[i].text, cases[i].value);
         require_span(azfn_metadata_json(handle, "m"), cases[i].json, cases[i].value);
         require_span(azfn_metadata_at(handle, "/m"), cases[i].text, cases[i].value);
-        assert_int_equal(invocation.refusal, AZFN_OK);
+        assert_int_equal(invocation.first_error, AZFN_OK);
         azfn__invocation_clean_up(&invocation);
     }
 }
@@ -170,7 +170,7 @@ static void metadata_is_found_by_its_path(void **state)
         require_span(azfn_metadata_at(handle, cases[i][0]), cases[i][1], cases[i][0]);
     }
     require_span(azfn_json_member(azfn_metadata_at(handle, ""), "Plain"), "5", "all");
-    assert_int_equal(invocation.refusal, AZFN_OK);
+    assert_int_equal(invocation.first_error, AZFN_OK);
     azfn__invocation_clean_up(&invocation);
 }
 
@@ -225,7 +225,7 @@ static void what_is_not_there_is_absent(void **state)
         require_span(azfn_metadata_json(handle, NULL), NULL, bodies[i]);
         require_span(azfn_metadata_at(handle, NULL), NULL, bodies[i]);
         require_span(azfn_metadata_at(handle, "/Id"), NULL, bodies[i]);
-        assert_int_equal(invocation.refusal, AZFN_OK);
+        assert_int_equal(invocation.first_error, AZFN_OK);
         azfn__invocation_clean_up(&invocation);
     }
 }
@@ -240,7 +240,7 @@ static void without_memory_the_answer_fails(void **state)
                                                        "and so on, and so on, and so on, and so on\\\"\"}}");
     invocation.arena.limit_bytes = 100;
     require_span(azfn_input(handle, NULL), NULL, "no memory");
-    assert_int_equal(invocation.refusal, AZFN_ERROR_NO_MEMORY);
+    assert_int_equal(invocation.first_error, AZFN_ERROR_NO_MEMORY);
     azfn__invocation_clean_up(&invocation);
 }
 

@@ -295,12 +295,12 @@ static void a_tree_says_the_same_as_the_text(void **state)
             cJSON_free(text);
         }
         /* what a sender writes is no want of memory: the function may still answer */
-        assert_int_equal(invocation.refusal, AZFN_OK);
+        assert_int_equal(invocation.first_error, AZFN_OK);
     }
     assert_null(azfn_json_tree(handle, azfn__absent()));
     invocation.arena.limit_bytes = invocation.arena.used_bytes + 100;
     assert_null(azfn_json_tree(handle, AZFN__SPAN("[1,2,3,4]")));
-    assert_int_equal(invocation.refusal, AZFN_ERROR_NO_MEMORY);
+    assert_int_equal(invocation.first_error, AZFN_ERROR_NO_MEMORY);
     azfn__invocation_clean_up(&invocation);
 }
 
