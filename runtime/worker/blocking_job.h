@@ -1,7 +1,8 @@
 /* worker/blocking_job.h
  * An invocation on its way through a thread of the pool: what the function answers there is kept, and carried out on
- * the loop after it has returned; what it logs the loop passes on at once. From the queue to the return the invocation's memory is the
- * thread's alone, but for what http_connection and dispatcher write for themselves: responder, state, lists. */
+ * the loop after it has returned; what it logs the loop passes on at once. From the queue to the return the invocation's
+ * memory is the thread's alone, but for what http_connection and dispatcher write for themselves: responder, state,
+ * lists. */
 #ifndef AZFN_WORKER_BLOCKING_JOB_H
 #define AZFN_WORKER_BLOCKING_JOB_H
 

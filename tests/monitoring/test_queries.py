@@ -111,7 +111,7 @@ class Queries(unittest.TestCase):
     def test_what_ends_a_worker_or_a_handler_is_a_crash_to_those_who_ask(self):
         deaths = [event for event, about in self.catalogue["events"].items()
                   if event.startswith(("sys_crash:", "malicious_")) and about["source"] in ("broker", "any")
-                  and not event.endswith((":destination", ":worker_beside"))]
+                  and not event.endswith((":destination", ":key_vault", ":worker_beside"))]
         self.assertIn("malicious_socket:worker", deaths)
         for name in ("crashes", "crash-loop"):
             asked = queries.texts(queries.files()[name])
