@@ -93,8 +93,8 @@
     X(DESTINATION_DISTRUSTED, "malicious_certificate:destination", ERROR, BROKER, COUNTED, \
       AZFN__FIELDS_OF_DESTINATION, \
       "The certificate that came in a service's name is not trusted, or not of that host: nothing was sent.", \
-      "Somebody may be between azfn and the service: compare the certificate with what others see. Or it has expired, " \
-      "or the system's authorities are too old.") \
+      "Somebody may be between azfn and the service: compare the certificate with what others see. Or it has " \
+      "expired, or the system's authorities are too old.") \
     X(VAULT_DISTRUSTED, "malicious_certificate:key_vault", ERROR, BROKER, COUNTED, \
       AZFN__FIELD_BIT(SECRET) | AZFN__FIELD_BIT(REASON) | AZFN__FIELD_BIT(COUNT), \
       "The certificate that came in Key Vault's name is not trusted, or not of that host: no token was sent.", \

@@ -141,8 +141,8 @@ class Services(PolicyCase):
         partners["echoing"].answer_with = lambda request: HttpAnswer(
             200, "OK", [("X-Echo", API_KEY)], b"your key is " + API_KEY.encode())
         self.services.vault.fail("403=ForbiddenByRbac@refused")
-        expected = {"broken": "UNAVAILABLE", "distrusting": "OK", "closed": "OK", "feigned": "FORBIDDEN", "echoing": "FORBIDDEN", "watchless": "OK",
-                    "keyless": "FORBIDDEN"}
+        expected = {"broken": "UNAVAILABLE", "distrusting": "OK", "closed": "OK", "feigned": "FORBIDDEN",
+                    "echoing": "FORBIDDEN", "watchless": "OK", "keyless": "FORBIDDEN"}
         self.assertEqual({name: self.ask(handler, f"request={name},POST,x", times=2) for name in expected}, expected)
 
     @first_and_count("WARN", "excess_rate_limit_exceeded:destination", destination="open",
