@@ -1,6 +1,7 @@
 #include "worker/http_body.h"
 
 #include "worker/http_exchange.h"
+#include "worker/http_pace.h"
 
 /* What waits for the function to ask for it. */
 #define UNREAD_PAUSE_BYTES ((size_t)64 << 10)
@@ -17,7 +18,7 @@ void azfn__http_body_deliver(struct azfn__http_connection *connection)
     } else {
         azfn__http_connection_resume_reading(connection);
     }
-    azfn__http_connection_await(connection);
+    azfn__http_pace_await(connection);
 }
 
 void azfn__http_body_discard(struct azfn__http_connection *connection)
@@ -61,7 +62,7 @@ void azfn__http_body_read(struct azfn__http_connection *connection, const char *
         if (connection->is_answer_whole && connection->is_body_open) {
             azfn__http_body_discard(connection);
         }
-        azfn__http_connection_await(connection);
+        azfn__http_pace_await(connection);
         azfn__http_body_deliver(connection);
     }
 }
@@ -73,6 +74,6 @@ void azfn__http_body_continue(struct azfn__http_connection *connection)
         azfn__http_server_wait_turn(connection->server, connection);
     } else {
         azfn__http_connection_resume_reading(connection);
-        azfn__http_connection_await(connection);
+        azfn__http_pace_await(connection);
     }
 }

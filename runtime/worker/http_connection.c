@@ -3,6 +3,7 @@
 #include "base/span.h"
 #include "worker/http_body.h"
 #include "worker/http_exchange.h"
+#include "worker/http_pace.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer);
 
 struct azfn__http_connection *azfn__http_connection_of(struct azfn__deadline_link *link)
 {
-    return (struct azfn__http_connection *)(void *)((char *)link - offsetof(struct azfn__http_connection, deadline));
+    size_t offset = offsetof(struct azfn__http_connection, pace.deadline);
+    return (struct azfn__http_connection *)(void *)((char *)link - offset);
 }
 
 struct azfn__http_connection *azfn__http_connection_of_sender(struct azfn__http_sender *sender)
@@ -66,42 +68,13 @@ void azfn__http_connection_close(struct azfn__http_connection *connection)
     azfn__http_connection_enter(connection, AZFN__CONNECTION_CLOSING);
     connection->server->connection_count--;
     connection->invocation = NULL;
-    azfn__deadline_queue_leave(&connection->deadline);
+    azfn__http_pace_leave(connection);
     if (invocation && invocation->state == AZFN__INVOCATION_RUNNING) {
         azfn__dispatcher_abandon(invocation);
     } else if (invocation) {
         azfn__dispatcher_release(connection->server->dispatcher, invocation);
     }
     uv_close((uv_handle_t *)&connection->tcp, on_closed);
-}
-
-/* Of a body or an answer: at its end enough bytes must have moved. */
-static void begin_period(struct azfn__http_connection *connection, struct azfn__deadline_queue *queue, uint64_t bytes)
-{
-    connection->period_bytes = bytes;
-    uv_update_time(connection->server->loop); /* what the function took before it answered is not the client's */
-    azfn__http_server_await(connection->server, queue, &connection->deadline);
-}
-
-/* The answer is whole, and the rest of the body still comes: the host does not read before it has sent that, so it is
- * judged by what it sends. */
-static bool is_discarding_body(const struct azfn__http_connection *connection)
-{
-    return connection->is_answer_whole && connection->is_body_open;
-}
-
-void azfn__http_connection_await(struct azfn__http_connection *connection)
-{
-    struct azfn__http_server_queues *queues = &connection->server->queues;
-    if (!azfn__http_sender_is_idle(&connection->sender) && !is_discarding_body(connection)) {
-        if (connection->deadline.queue != &queues->sending) {
-            begin_period(connection, &queues->sending, azfn__http_sender_sent_bytes(&connection->sender));
-        }
-    } else if (!connection->is_body_open || connection->is_paused) {
-        azfn__deadline_queue_leave(&connection->deadline);
-    } else if (connection->deadline.queue != &queues->body) {
-        begin_period(connection, &queues->body, connection->parser.body_bytes);
-    }
 }
 
 void azfn__http_connection_pause_reading(struct azfn__http_connection *connection)
@@ -139,14 +112,14 @@ void azfn__http_connection_linger(struct azfn__http_connection *connection)
     azfn__http_connection_enter(connection, AZFN__CONNECTION_LINGERING);
     azfn__buffer_clean_up(&connection->ahead);
     connection->linger_until_ms = uv_now(connection->server->loop) + LINGER_MS;
-    azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
+    azfn__http_pace_enter(connection, &connection->server->queues.closing);
     azfn__http_connection_resume_reading(connection);
 }
 
 void azfn__http_connection_become_idle(struct azfn__http_connection *connection)
 {
     azfn__http_connection_enter(connection, AZFN__CONNECTION_READING);
-    azfn__http_server_await(connection->server, &connection->server->queues.idle, &connection->deadline);
+    azfn__http_pace_enter(connection, &connection->server->queues.idle);
     if (!connection->is_processing && connection->ahead.length > 0) {
         azfn__http_server_wait_turn(connection->server, connection);
     } else if (!connection->is_processing && connection->has_ended) {
@@ -185,7 +158,7 @@ static void run(struct azfn__http_connection *connection)
 {
     struct azfn__invocation *invocation = connection->invocation;
     invocation->request = connection->parser.request;
-    azfn__deadline_queue_leave(&connection->deadline);
+    azfn__http_pace_leave(connection);
     azfn__http_connection_enter(connection, AZFN__CONNECTION_EXCHANGING);
     azfn__dispatcher_run(connection->server->dispatcher, invocation, &azfn__http_exchange_responder, connection);
 }
@@ -245,19 +218,6 @@ void azfn__http_connection_keep_ahead(struct azfn__http_connection *connection, 
     }
 }
 
-/* For the rest of a request: once for its head, and once for its body. */
-static void await_rest(struct azfn__http_connection *connection)
-{
-    struct azfn__http_server_queues *queues = &connection->server->queues;
-    if (azfn__http_parser_is_in_body(&connection->parser)) {
-        if (connection->deadline.queue != &queues->body) {
-            begin_period(connection, &queues->body, connection->parser.body_bytes);
-        }
-    } else if (connection->deadline.queue != &queues->head && azfn__http_parser_is_inside(&connection->parser)) {
-        azfn__http_server_await(connection->server, &queues->head, &connection->deadline);
-    }
-}
-
 /* Feeds bytes until the phase changes. Returns how many were taken. */
 static size_t read_request(struct azfn__http_connection *connection, const char *data, size_t length)
 {
@@ -270,7 +230,7 @@ static size_t read_request(struct azfn__http_connection *connection, const char 
         taken += count;
         switch (state) {
         case AZFN__HTTP_NEED_MORE:
-            await_rest(connection);
+            azfn__http_pace_await_rest(connection);
             return taken;
         case AZFN__HTTP_HEAD:
             if (!take_head(connection)) {
@@ -373,7 +333,7 @@ static void take_read(struct azfn__http_connection *connection, ssize_t count)
         if (count < 0 || uv_now(connection->server->loop) > connection->linger_until_ms) {
             azfn__http_connection_close(connection);
         } else {
-            azfn__http_server_await(connection->server, &connection->server->queues.closing, &connection->deadline);
+            azfn__http_pace_enter(connection, &connection->server->queues.closing);
         }
     } else if (count == UV_EOF && !connection->is_body_open &&
                (connection->phase == AZFN__CONNECTION_EXCHANGING || connection->ahead.length > 0)) {
@@ -398,66 +358,6 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     take_read(stream->data, count);
     if (count > 0) {
         sodium_memzero(read_buffer, (size_t)count); /* a caller's key, perhaps, and its request may be over */
-    }
-}
-
-/* In the period that ends. */
-static bool has_received_enough(const struct azfn__http_connection *connection)
-{
-    const struct azfn__http_server *server = connection->server;
-    return azfn__http_parser_is_in_body(&connection->parser) &&
-           connection->parser.body_bytes - connection->period_bytes >=
-               azfn__http_server_required_bytes(server, server->limits.body_timeout_ms);
-}
-
-static void cut_off(struct azfn__http_connection *connection, struct azfn_span limit, struct azfn_span why)
-{
-    const struct azfn__event_fields fields = {.limit = limit};
-    azfn__dispatcher_tell(connection->server->dispatcher, connection->invocation, AZFN__EVENT_SLOW_CLIENT, &fields,
-                          why);
-    azfn__http_connection_abort(connection);
-}
-
-static void expire_answer(struct azfn__http_connection *connection)
-{
-    struct azfn__http_server *server = connection->server;
-    uint64_t sent = azfn__http_sender_sent_bytes(&connection->sender);
-    if (sent - connection->period_bytes >= azfn__http_server_required_bytes(server, server->limits.send_timeout_ms)) {
-        begin_period(connection, &server->queues.sending, sent);
-    } else {
-        cut_off(connection, AZFN__SPAN("sendTimeoutMs"), AZFN__SPAN("the client does not take its answer"));
-    }
-}
-
-static const struct azfn__refusal late_head = {408, AZFN__EVENT_SLOW_CLIENT, "the head did not arrive in time",
-                                               "headerTimeoutMs"};
-static const struct azfn__refusal late_body = {408, AZFN__EVENT_SLOW_CLIENT, "the body did not arrive in time",
-                                               "bodyTimeoutMs"};
-
-void azfn__http_connection_expire(struct azfn__http_connection *connection)
-{
-    struct azfn__http_server *server = connection->server;
-    bool is_inside = connection->phase == AZFN__CONNECTION_READING && connection->invocation &&
-                     azfn__http_parser_is_inside(&connection->parser);
-    bool is_discarding = is_discarding_body(connection);
-    bool is_body = is_discarding || (connection->is_body_open && azfn__http_sender_is_idle(&connection->sender));
-    if ((is_inside || is_body) && has_received_enough(connection)) {
-        begin_period(connection, &server->queues.body, connection->parser.body_bytes);
-    } else if (is_inside) {
-        connection->invocation->request = connection->parser.request;
-        azfn__http_exchange_refuse(connection, azfn__http_parser_is_in_body(&connection->parser) ? &late_body
-                                                                                                  : &late_head);
-    } else if (is_discarding) {
-        cut_off(connection, AZFN__SPAN("bodyTimeoutMs"),
-                AZFN__SPAN("the client neither goes on with its body nor takes its answer"));
-    } else if (is_body) {
-        azfn__dispatcher_tell_refusal(server->dispatcher, connection->invocation, &late_body);
-        azfn__http_body_break(connection, AZFN_ERROR_TIMEOUT);
-        azfn__http_body_deliver(connection);
-    } else if (connection->phase == AZFN__CONNECTION_EXCHANGING) {
-        expire_answer(connection);
-    } else {
-        azfn__http_connection_abort(connection);
     }
 }
 

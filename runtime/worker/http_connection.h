@@ -17,6 +17,12 @@ enum azfn__http_connection_phase {
     AZFN__CONNECTION_CLOSING,
 };
 
+/* Of http_pace.h. */
+struct azfn__http_pace {
+    struct azfn__deadline_link deadline;
+    uint64_t period_bytes; /* when the period of a body or an answer began: received, or sent, so far */
+};
+
 struct azfn__http_connection {
     uv_tcp_t tcp;
     struct azfn__http_server *server;
@@ -24,10 +30,9 @@ struct azfn__http_connection {
     struct azfn__http_sender sender;
     struct azfn__invocation *invocation; /* NULL while idle */
     struct azfn__buffer ahead;          /* bytes behind the request that is being answered */
-    struct azfn__deadline_link deadline;
+    struct azfn__http_pace pace;
     struct azfn__http_connection *next_waiting;
     uint64_t linger_until_ms;
-    uint64_t period_bytes; /* when the period of a body or an answer began: received so far, or still to be sent */
     enum azfn__http_connection_phase phase;
     bool was_used;     /* a request has come */
     bool is_last;      /* close after this answer */
@@ -49,14 +54,9 @@ AZFN_MUST_USE enum azfn_error azfn__http_connection_open(struct azfn__http_serve
 /* Its turn to go on with bytes that came ahead. */
 void azfn__http_connection_turn(struct azfn__http_connection *connection);
 
-/* The time of its phase is over, or the server needs the place: closes it, or asks for more in another period. */
-void azfn__http_connection_expire(struct azfn__http_connection *connection);
-
-/* For http_exchange.h and http_body.h. */
+/* For http_exchange.h, http_body.h and http_pace.h. */
 
 void azfn__http_connection_enter(struct azfn__http_connection *connection, enum azfn__http_connection_phase phase);
-/* Puts it into the queue for what it waits for, while a request is answered. */
-void azfn__http_connection_await(struct azfn__http_connection *connection);
 /* The exchange is over: goes on with the next request, perhaps on a later turn. */
 void azfn__http_connection_become_idle(struct azfn__http_connection *connection);
 /* The exchange is over, and so is the connection, but the client may still be sending. */

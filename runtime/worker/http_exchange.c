@@ -2,6 +2,7 @@
 
 #include "base/span.h"
 #include "worker/http_body.h"
+#include "worker/http_pace.h"
 
 #include <stdio.h>
 
@@ -56,7 +57,7 @@ static enum azfn_error settle(struct azfn__http_connection *connection, enum azf
     if (connection->is_answer_whole && connection->is_body_open) {
         azfn__http_body_discard(connection);
     }
-    azfn__http_connection_await(connection);
+    azfn__http_pace_await(connection);
     return AZFN_OK;
 }
 
@@ -214,7 +215,7 @@ void azfn__http_exchange_refuse(struct azfn__http_connection *connection, const 
 {
     struct azfn__invocation *invocation = connection->invocation;
     azfn__dispatcher_tell_refusal(connection->server->dispatcher, invocation, refusal);
-    azfn__deadline_queue_leave(&connection->deadline);
+    azfn__http_pace_leave(connection);
     azfn__http_connection_enter(connection, AZFN__CONNECTION_EXCHANGING);
     connection->is_last = true;
     invocation->responder = &azfn__http_exchange_responder;

@@ -1,7 +1,7 @@
 #include "worker/http_server.h"
 
 #include "base/span.h"
-#include "worker/http_connection.h"
+#include "worker/http_pace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +60,7 @@ static void on_expire_check(uv_check_t *check)
         struct azfn__deadline_link *oldest;
         while ((oldest = queue_at(server, i)->oldest) && oldest->deadline_ms <= uv_now(server->loop)) {
             azfn__deadline_queue_leave(oldest);
-            azfn__http_connection_expire(azfn__http_connection_of(oldest));
+            azfn__http_pace_expire(azfn__http_connection_of(oldest));
         }
     }
     arm_timer(server);
@@ -144,7 +144,7 @@ static bool close_longest_idle(struct azfn__http_server *server)
     struct azfn__deadline_link *link = server->queues.idle.oldest;
     for (unsigned tried = 0; link && tried < IDLE_TRIES; tried++, link = link->newer) {
         if (may_be_closed(server, link)) {
-            azfn__http_connection_expire(azfn__http_connection_of(link));
+            azfn__http_pace_expire(azfn__http_connection_of(link));
             return true;
         }
     }

@@ -8,7 +8,7 @@
 
 #include "unit/http_worker.h"
 #include "unit/worker_log.h"
-#include "worker/http_connection.h"
+#include "worker/http_pace.h"
 
 #include <malloc.h>
 
@@ -19,8 +19,8 @@ static struct azfn__http_connection *oldest_of(const struct azfn__deadline_queue
 
 static void end_period(struct azfn__http_connection *connection)
 {
-    azfn__deadline_queue_leave(&connection->deadline);
-    azfn__http_connection_expire(connection);
+    azfn__http_pace_leave(connection);
+    azfn__http_pace_expire(connection);
 }
 
 /* limits: no period ends by itself, and each wants ten bytes. */
@@ -80,7 +80,7 @@ static void a_body_goes_on_as_long_as_enough_of_it_comes(void **state)
         send_text(&client, "0123456789");
         AWAIT(&fixture, connection->parser.body_bytes == 10);
         end_period(connection);
-        assert_ptr_equal(connection->deadline.queue, &fixture.server.queues.body);
+        assert_ptr_equal(connection->pace.deadline.queue, &fixture.server.queues.body);
         send_text(&client, "abcdefghi");
         AWAIT(&fixture, connection->parser.body_bytes == 19);
         end_period(connection);
@@ -120,14 +120,14 @@ static void the_time_of_a_head_is_not_begun_again_by_its_bytes(void **state)
     send_text(&client, "GET");
     AWAIT(&fixture, fixture.server.queues.head.oldest);
     struct azfn__http_connection *connection = oldest_of(&fixture.server.queues.head);
-    uint64_t deadline_ms = connection->deadline.deadline_ms;
+    uint64_t deadline_ms = connection->pace.deadline.deadline_ms;
     uint64_t begun_ms = uv_now(&fixture.loop);
     while (uv_now(&fixture.loop) == begun_ms) {
         uv_update_time(&fixture.loop);
     }
     send_text(&client, "X");
     AWAIT(&fixture, connection->invocation->message.head.length == strlen("GETX"));
-    assert_int_equal(connection->deadline.deadline_ms, deadline_ms);
+    assert_int_equal(connection->pace.deadline.deadline_ms, deadline_ms);
     disconnect(&client);
     clean_up(&fixture);
 }
@@ -172,8 +172,8 @@ static void an_answer_goes_on_as_long_as_enough_of_it_is_taken(void **state)
     watch(&client);
     AWAIT(&fixture, uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) < left - 1000);
     end_period(connection);
-    assert_ptr_equal(connection->deadline.queue, &fixture.server.queues.sending);
-    assert_int_equal(connection->period_bytes, azfn__http_sender_sent_bytes(&connection->sender));
+    assert_ptr_equal(connection->pace.deadline.queue, &fixture.server.queues.sending);
+    assert_int_equal(connection->pace.period_bytes, azfn__http_sender_sent_bytes(&connection->sender));
     client.is_slow = true;
     watch(&client);
     end_period(connection); /* nothing was taken since */
