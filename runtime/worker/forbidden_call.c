@@ -22,7 +22,8 @@ static char stacks[AZFN__FLIGHT_RECORD_THREADS + 1][STACK_BYTES];
 
 static struct kept *kept(void)
 {
-    return (struct kept *)(((uintptr_t)kept_room + PAGES_BYTES - 1) / PAGES_BYTES * PAGES_BYTES);
+    size_t beyond = (uintptr_t)kept_room % PAGES_BYTES;
+    return (struct kept *)(void *)(kept_room + (beyond > 0 ? PAGES_BYTES - beyond : 0));
 }
 
 /* By its stack, since what is thread-local can be lost like the pointer to the stack. */
