@@ -400,12 +400,12 @@ static bool run_loop(struct broker *broker)
         return fault(broker, "can't make an event loop: %s", strerror(errno));
     }
     const struct azfn__supervisor_options options = {.loop = &broker->loop,
-                                                     .app = broker->config,
+                                                     .config = broker->config,
                                                      .launcher = &broker->launcher,
                                                      .services = &broker->services,
                                                      .log = &broker->log,
                                                      .listener = broker->listener,
-                                                     .config = broker->config_fd,
+                                                     .config_fd = broker->config_fd,
                                                      .on_end = on_end,
                                                      .on_first_ready = on_first_ready,
                                                      .user_data = broker};

@@ -342,7 +342,7 @@ static void start_worker(void *user_data)
         .services = supervisor->options.services,
         .launcher = supervisor->options.launcher,
         .listener = supervisor->options.listener,
-        .config = supervisor->options.config,
+        .config_fd = supervisor->options.config_fd,
         .suspects = &supervisor->suspects,
         .callbacks = {.on_frame = on_frame, .on_lost = on_lost, .user_data = supervisor}};
     if (supervisor->has_ended) {
@@ -418,7 +418,7 @@ enum azfn_error azfn__supervisor_start(struct azfn__supervisor *supervisor,
                                                         .on_expired = on_retirement_expired,
                                                         .user_data = supervisor};
     const struct azfn__loop_watch_options loop_watch = {.loop = options->loop,
-                                                        .config = options->app,
+                                                        .config = options->config,
                                                         .log = options->log,
                                                         .on_blocked = on_blocked,
                                                         .user_data = supervisor};

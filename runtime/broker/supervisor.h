@@ -28,12 +28,12 @@ typedef void azfn__on_supervisor_end_fn(int exit_code, void *user_data);
 
 struct azfn__supervisor_options {
     uv_loop_t *loop;                    /* Required. */
-    const struct azfn__config *app;     /* Required. Must outlive the supervisor. */
+    const struct azfn__config *config;  /* Required. Must outlive the supervisor. */
     struct azfn__launcher *launcher;    /* Required. It has become the worker's user. */
     struct azfn__services *services; /* Required. May be made later, but before the loop runs. */
     struct azfn__log_sink *log;         /* Required. */
     int listener;                       /* Required. Bound; stays the caller's. */
-    int config;                         /* Required. The sealed memfd; stays the caller's. */
+    int config_fd;                      /* Required. The sealed memfd; stays the caller's. */
     azfn__on_supervisor_end_fn *on_end; /* Required. Called once. */
     void (*on_first_ready)(void *user_data); /* Required. Called once. */
     void *user_data;

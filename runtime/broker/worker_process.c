@@ -9,8 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES ((size_t)4096)
-
 /* One thread, and libuv hands a buffer back before it asks for the next: so one is enough for all pipes. */
 static char read_buffer[(size_t)64 << 10];
 
@@ -21,49 +19,13 @@ static void on_allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *ou
     *out_buffer = uv_buf_init(read_buffer, sizeof(read_buffer));
 }
 
-static void emit_line(struct azfn__worker_process *worker, struct azfn__worker_output *output, bool is_cut)
-{
-    static const char mark[] = "[cut]";
-    if (is_cut) {
-        memcpy(output->line.data + output->line.length - (sizeof(mark) - 1), mark, sizeof(mark) - 1);
-    }
-    bool is_stdout = output == &worker->outputs[0];
-    if (output->line.length > 0) {
-        azfn__log_sink_write(
-            worker->log,
-            (struct azfn__log_entry){.level = is_stdout ? AZFN_LOG_INFORMATION : AZFN_LOG_ERROR,
-                                     .origin = is_stdout ? AZFN__ORIGIN_WORKER_STDOUT : AZFN__ORIGIN_WORKER_STDERR,
-                                     .description = azfn__buffer_span(&output->line)});
-    }
-    output->is_skipping = is_cut;
-    azfn__buffer_reset(&output->line, LINE_MAX_BYTES);
-}
-
-static void take_output(struct azfn__worker_process *worker, struct azfn__worker_output *output, const char *data,
-                        size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (data[i] == '\n' || data[i] == '\r') {
-            if (!output->is_skipping) {
-                emit_line(worker, output, false);
-            }
-            output->is_skipping = false;
-        } else if (!output->is_skipping) {
-            azfn__buffer_append_char(&output->line, data[i]);
-            if (output->line.length == LINE_MAX_BYTES) {
-                emit_line(worker, output, true);
-            }
-        }
-    }
-}
-
 static void free_when_closed(struct azfn__worker_process *worker)
 {
     if (worker->open_handles > 0 || !worker->is_closing) {
         return;
     }
     for (int i = 0; i < 2; i++) {
-        azfn__buffer_clean_up(&worker->outputs[i].line);
+        azfn__worker_output_clean_up(&worker->outputs[i].text);
     }
     azfn__frame_reader_clean_up(&worker->reader);
     azfn__flight_record_unmap(worker->flight_record);
@@ -87,13 +49,12 @@ static void close_pipe(uv_pipe_t *pipe)
 static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct azfn__worker_process *worker = stream->data;
-    struct azfn__worker_output *output =
-        (uv_pipe_t *)stream == &worker->outputs[0].pipe ? &worker->outputs[0] : &worker->outputs[1];
+    const int which = (uv_pipe_t *)stream == &worker->outputs[0].pipe ? 0 : 1;
     if (count > 0) {
-        take_output(worker, output, buffer->base, (size_t)count);
+        azfn__worker_output_take(&worker->outputs[which].text, azfn__span(buffer->base, (size_t)count));
     } else if (count < 0) {
-        emit_line(worker, output, false);
-        close_pipe(&output->pipe);
+        azfn__worker_output_end(&worker->outputs[which].text);
+        close_pipe(&worker->outputs[which].pipe);
     }
 }
 
@@ -325,8 +286,8 @@ enum azfn_error azfn__worker_process_start(const struct azfn__worker_process_opt
     worker->callbacks = options->callbacks;
     worker->services = options->services;
     azfn__frame_reader_init(&worker->reader);
-    azfn__buffer_init(&worker->outputs[0].line, LINE_MAX_BYTES);
-    azfn__buffer_init(&worker->outputs[1].line, LINE_MAX_BYTES);
+    azfn__worker_output_init(&worker->outputs[0].text, options->log, AZFN__ORIGIN_WORKER_STDOUT);
+    azfn__worker_output_init(&worker->outputs[1].text, options->log, AZFN__ORIGIN_WORKER_STDERR);
     flight = azfn__flight_record_create();
     worker->flight_record = flight < 0 ? NULL : azfn__flight_record_map(flight);
     if (!worker->flight_record || !make_streams(ours, theirs) ||
@@ -347,7 +308,7 @@ enum azfn_error azfn__worker_process_start(const struct azfn__worker_process_opt
     worker->writer.user_data = worker;
     worker->flight_record->suspects = *options->suspects;
     const int passed[AZFN__WORKER_PASSED_DESCRIPTORS] = {theirs[0],         theirs[1], options->listener, theirs[2],
-                                                         options->config, flight};
+                                                         options->config_fd, flight};
     result = azfn__launcher_start(options->launcher, passed);
 
 cleanup:;
@@ -391,10 +352,10 @@ void azfn__worker_process_read_rest(struct azfn__worker_process *worker)
 }
 
 /* The process is dead: what it wrote before is in the pipes, and end of file behind it. */
-static void read_rest(struct azfn__worker_process *worker, struct azfn__worker_output *output)
+static void read_rest(struct azfn__worker_output *output, const uv_pipe_t *pipe)
 {
     uv_os_fd_t fd;
-    if (uv_is_closing((uv_handle_t *)&output->pipe) || uv_fileno((uv_handle_t *)&output->pipe, &fd) != 0) {
+    if (uv_is_closing((const uv_handle_t *)pipe) || uv_fileno((const uv_handle_t *)pipe, &fd) != 0) {
         return;
     }
     for (int reads = 0; reads < 16; reads++) {
@@ -402,9 +363,9 @@ static void read_rest(struct azfn__worker_process *worker, struct azfn__worker_o
         if (count <= 0) {
             break;
         }
-        take_output(worker, output, read_buffer, (size_t)count);
+        azfn__worker_output_take(output, azfn__span(read_buffer, (size_t)count));
     }
-    emit_line(worker, output, false);
+    azfn__worker_output_end(output);
 }
 
 void azfn__worker_process_close(struct azfn__worker_process *worker)
@@ -414,7 +375,7 @@ void azfn__worker_process_close(struct azfn__worker_process *worker)
     for (size_t i = 0; i < 3; i++) {
         if (pipes[i]->type == UV_NAMED_PIPE) {
             if (i < 2) {
-                read_rest(worker, &worker->outputs[i]);
+                read_rest(&worker->outputs[i].text, pipes[i]);
                 close_pipe(pipes[i]);
             } else {
                 close_channel(worker);

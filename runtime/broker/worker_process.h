@@ -7,6 +7,7 @@
 #include "broker/launcher.h"
 #include "broker/log_sink.h"
 #include "broker/worker_asks.h"
+#include "broker/worker_output.h"
 #include "channel/frame.h"
 #include "worker/flight_record.h"
 #include "worker/frame_writer.h"
@@ -25,13 +26,6 @@ struct azfn__worker_process_callbacks {
     void *user_data;
 };
 
-/* The text of a stream, cut into lines. */
-struct azfn__worker_output {
-    uv_pipe_t pipe;
-    struct azfn__buffer line;
-    bool is_skipping; /* the rest of a line that was too long */
-};
-
 struct azfn__worker_process {
     pid_t pid; /* 0 until the launcher has reported it */
     bool is_ready;
@@ -42,7 +36,10 @@ struct azfn__worker_process {
     uint64_t ready_at_ms;
     uv_pipe_t channel;
     uv_idle_t next_turn; /* runs where more of the channel is left for it */
-    struct azfn__worker_output outputs[2]; /* stdout, stderr */
+    struct {
+        uv_pipe_t pipe;
+        struct azfn__worker_output text;
+    } outputs[2]; /* stdout, stderr */
     struct azfn__frame_reader reader;
     struct azfn__frame_writer writer;
     struct azfn__services *services;
@@ -61,7 +58,7 @@ struct azfn__worker_process_options {
     struct azfn__services *services;        /* Answer what it asks for. */
     struct azfn__launcher *launcher;
     int listener;                           /* Stay the caller's. */
-    int config;
+    int config_fd;
     const struct azfn__suspects *suspects;  /* What it must not run; copied. */
     struct azfn__worker_process_callbacks callbacks;
 };

@@ -137,7 +137,7 @@ static void start_worker(void)
                                                          .services = &others.services,
                                                          .launcher = &world.launcher,
                                                          .listener = world.launcher_end,
-                                                         .config = world.launcher_end,
+                                                         .config_fd = world.launcher_end,
                                                          .suspects = &world.suspects,
                                                          .callbacks = {.on_frame = on_frame, .on_lost = on_lost}};
     struct azfn__launcher_command command;
@@ -593,8 +593,8 @@ static void renew(struct azfn__worker_process *worker)
     azfn__frame_reader_clean_up(&worker->reader);
     azfn__frame_reader_init(&worker->reader);
     for (size_t i = 0; i < 2; i++) {
-        azfn__buffer_reset(&worker->outputs[i].line, worker->outputs[i].line.max_bytes);
-        worker->outputs[i].is_skipping = false;
+        azfn__buffer_reset(&worker->outputs[i].text.line, worker->outputs[i].text.line.max_bytes);
+        worker->outputs[i].text.is_skipping = false;
     }
     memset(worker->flight_record, 0, sizeof(*worker->flight_record));
     world.losses = 0;

@@ -34,7 +34,7 @@ struct worker {
 struct fixture {
     uv_loop_t loop;
     struct azfn__launcher launcher;
-    struct azfn__config app;
+    struct azfn__config config;
     struct log_lines log;
     struct azfn__supervisor supervisor;
     struct worker workers[MAX_STARTS]; /* the pid of the first is FIRST_PID */
@@ -174,11 +174,11 @@ static int set_up(void **state)
     assert_int_equal(listen(fixture.listener, 1), 0); /* the system chooses the port */
     set_up_log_lines(&fixture.log);
     const struct azfn__supervisor_options options = {.loop = &fixture.loop,
-                                                     .app = &fixture.app,
+                                                     .config = &fixture.config,
                                                      .launcher = &fixture.launcher,
                                                      .log = &fixture.log.sink,
                                                      .listener = fixture.listener,
-                                                     .config = fixture.listener,
+                                                     .config_fd = fixture.listener,
                                                      .on_end = on_end,
                                                      .on_first_ready = on_first_ready,
                                                      .user_data = &fixture};
