@@ -283,10 +283,10 @@ static struct attack_result lie_in_flight_record(const struct attack_target *tar
     if (!slot) {
         return attack_not_here("a plain program has no such record");
     }
-    /* two lengths, the function, the invocation's id: see runtime/worker/flight_record.h */
-    const uint32_t lengths[] = {UINT32_MAX, UINT32_MAX};
+    /* three lengths, the function, the invocation's id, the trace: see runtime/worker/flight_record.h */
+    const uint32_t lengths[] = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
     static const char lie[] = "forged-function\"}\r\n{\"origin\":\"broker\"}";
-    memset(slot, '\n', sizeof(lengths) + 128 + 104);
+    memset(slot, '\n', sizeof(lengths) + 128 + 104 + 60);
     memcpy(slot, lengths, sizeof(lengths));
     memcpy(slot + sizeof(lengths), lie, sizeof(lie));
     volatile char *const nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -302,7 +302,7 @@ class AzfnRun:
         self.broker = handler.pid
         self.launcher = child_of(self.broker)
         self.invocation_id = str(uuid.uuid4())
-        flight = struct.pack("<II", len(function), len(self.invocation_id)) + function.encode()
+        flight = struct.pack("<III", len(function), len(self.invocation_id), 0) + function.encode()
         services = lab.services
         self.target = lab._target(
             root, broker=self.broker, launcher=self.launcher, other=other, listener=3,
