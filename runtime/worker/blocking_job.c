@@ -108,14 +108,20 @@ void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__l
     uv_mutex_unlock(&job->pool->mutex);
 }
 
-static struct azfn__refused_setting *find_refused(struct azfn__blocking_job *job, struct azfn_span name)
+static struct azfn__refused_setting *find_refused(const struct azfn__blocking_job *job, struct azfn_span name)
 {
-    struct azfn__arena *arena = &job->invocation->arena;
     for (size_t i = 0; i < job->refused_setting_count; i++) {
         if (azfn__span_equal(job->refused_settings[i].name, name)) {
             return &job->refused_settings[i];
         }
     }
+    return NULL;
+}
+
+/* NULL: they are too many. */
+static struct azfn__refused_setting *add_refused(struct azfn__blocking_job *job, struct azfn_span name)
+{
+    struct azfn__arena *arena = &job->invocation->arena;
     if (!job->refused_settings) {
         job->refused_settings = azfn__arena_alloc(arena, AZFN__JOB_REFUSED_SETTINGS * sizeof(*job->refused_settings));
     }
@@ -124,32 +130,18 @@ static struct azfn__refused_setting *find_refused(struct azfn__blocking_job *job
     if (!azfn_span_is_present(copy)) {
         return NULL;
     }
-    struct azfn__refused_setting *setting = &job->refused_settings[job->refused_setting_count++];
-    *setting = (struct azfn__refused_setting){.name = copy};
-    return setting;
+    struct azfn__refused_setting *refused = &job->refused_settings[job->refused_setting_count++];
+    *refused = (struct azfn__refused_setting){.name = copy};
+    return refused;
 }
 
 void azfn__blocking_job_refuse_setting(struct azfn__blocking_job *job, struct azfn_span name)
 {
+    struct azfn__refused_setting *refused = find_refused(job, name);
+    bool is_new = !refused;
     uv_mutex_lock(&job->pool->mutex);
-    struct azfn__refused_setting *setting = find_refused(job, name);
-    *(setting ? &setting->times : &job->other_refused_settings) += 1;
-    tell_loop(job, true);
+    refused = is_new ? add_refused(job, name) : refused;
+    *(refused ? &refused->times : &job->other_refused_settings) += 1;
+    tell_loop(job, is_new && refused);
     uv_mutex_unlock(&job->pool->mutex);
-}
-
-size_t azfn__blocking_job_take_refused(struct azfn__blocking_job *job,
-                                       struct azfn__refused_setting out_settings[AZFN__JOB_REFUSED_SETTINGS],
-                                       uint64_t *out_others)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < job->refused_setting_count; i++) {
-        if (job->refused_settings[i].times > 0) {
-            out_settings[count++] = job->refused_settings[i];
-            job->refused_settings[i].times = 0;
-        }
-    }
-    *out_others = job->other_refused_settings;
-    job->other_refused_settings = 0;
-    return count;
 }

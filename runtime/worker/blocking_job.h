@@ -1,8 +1,7 @@
 /* worker/blocking_job.h
  * An invocation on its way through a thread of the pool: what the function answers there is kept, and carried out on
- * the loop after it has returned; what it logs the loop passes on at once. From the queue to the return the invocation's
- * memory is the thread's alone, but for what http_connection and dispatcher write for themselves: responder, state,
- * lists. */
+ * the loop after it has returned; what it logs the loop passes on at once. From the queue to the return the invocation's memory is the
+ * thread's alone, but for what http_connection and dispatcher write for themselves: responder, state, lists. */
 #ifndef AZFN_WORKER_BLOCKING_JOB_H
 #define AZFN_WORKER_BLOCKING_JOB_H
 
@@ -20,8 +19,8 @@
 #define AZFN__JOB_TOLD_MAX_BYTES ((size_t)1 << 20)
 
 struct azfn__refused_setting {
-    struct azfn_span name; /* in the invocation */
-    uint64_t times;        /* that the loop has not been told */
+    struct azfn_span name;
+    uint64_t times; /* and not yet told */
 };
 
 struct azfn__blocking_pool;
@@ -62,10 +61,6 @@ void azfn__blocking_job_run(struct azfn__blocking_job *job, struct azfn__flight_
 void azfn__blocking_job_keep(struct azfn__blocking_job *job, const struct azfn__http_response *response);
 /* On the thread: for the loop to report. It waits, as for an event. */
 void azfn__blocking_job_refuse_setting(struct azfn__blocking_job *job, struct azfn_span name);
-/* On the loop, with the pool's mutex: what it was not told yet. */
-size_t azfn__blocking_job_take_refused(struct azfn__blocking_job *job,
-                                       struct azfn__refused_setting out_settings[AZFN__JOB_REFUSED_SETTINGS],
-                                       uint64_t *out_others);
 /* On the thread: a line or an event for the loop to send. It waits until an event is sent, since the function may crash
  * of what it has found; but not for long, and no second time, where the loop does not come to it. */
 void azfn__blocking_job_log(struct azfn__blocking_job *job, const struct azfn__log_frame *log);

@@ -162,31 +162,39 @@ static struct azfn__invocation *detach(struct azfn__blocking_job *job)
     return invocation;
 }
 
+/* With the mutex. */
+static void tell_refused_settings(struct azfn__blocking_job *job, struct azfn__invocation *invocation)
+{
+    for (size_t i = 0; i < job->refused_setting_count; i++) {
+        struct azfn__refused_setting *refused = &job->refused_settings[i];
+        if (refused->times > 0) {
+            azfn__invocation_report_setting(invocation, refused->name, refused->times);
+            refused->times = 0;
+        }
+    }
+    if (job->other_refused_settings > 0) {
+        azfn__event_counts_add_others(&invocation->dispatcher->event_counts, job->other_refused_settings);
+        job->other_refused_settings = 0;
+    }
+}
+
 /* What the function has told until now. It may run and tell more. */
 static void pass_told(struct azfn__blocking_job *job, struct azfn__invocation *invocation)
 {
     struct azfn__blocking_pool *pool = job->pool;
-    struct azfn__refused_setting settings[AZFN__JOB_REFUSED_SETTINGS];
     uv_mutex_lock(&pool->mutex);
     const struct azfn__buffer told = job->told;
     job->told = pool->passing;
     pool->passing = told;
     struct azfn__dropped_logs dropped = job->dropped;
     job->dropped = (struct azfn__dropped_logs){.lines = 0};
-    uint64_t other_count;
-    size_t setting_count = azfn__blocking_job_take_refused(job, settings, &other_count);
     uint64_t told_count = job->told_count;
+    tell_refused_settings(job, invocation);
     uv_mutex_unlock(&pool->mutex);
 
     azfn__dispatcher_tell_dropped(invocation->dispatcher, invocation, &dropped); /* while there is room */
     azfn__broker_client_pass(invocation->dispatcher->broker, azfn__buffer_span(&pool->passing));
     azfn__buffer_reset(&pool->passing, PASSING_KEPT_BYTES);
-    for (size_t i = 0; i < setting_count; i++) {
-        azfn__invocation_report_setting(invocation, settings[i].name, settings[i].times);
-    }
-    if (other_count > 0) {
-        azfn__event_counts_add_others(&invocation->dispatcher->event_counts, other_count);
-    }
 
     uv_mutex_lock(&pool->mutex);
     job->passed_count = told_count;

@@ -9,7 +9,7 @@
  *   big=N  pid                                          a body of N bytes; of the number of the process
  *   setting=NAME                                        a body that is its value in brackets, or "absent"
  *   print=TEXT  complain=TEXT                           on stdout, on stderr
- *   log=TEXT  info=TEXT  logs=N                         a Warning, Information, by azfn_log(); N of 4 KiB
+ *   log=TEXT  info=TEXT  infos=N                        a Warning, Information, by azfn_log(); N of these
  *   event=KIND,TEXT                                     a security event: signature, forbidden, suspicious, input
  *   json  tree                                          takes the input for JSON; body = "json" or "absent"
  *   sleep=MS  wait  open                                for functions that block: "wait" until somebody does "open"
@@ -296,10 +296,10 @@ static void set_request_header(struct ask *ask, char *argument)
     }
 }
 
-static void log_much(struct azfn_invocation *invocation, long count)
+static void log_many(struct azfn_invocation *invocation, long count)
 {
     for (long i = 0; i < count; i++) {
-        azfn_log(invocation, AZFN_LOG_WARNING, "%04096ld", i);
+        azfn_log(invocation, AZFN_LOG_INFORMATION, "%ld", i);
     }
 }
 
@@ -367,8 +367,8 @@ static bool obey(struct azfn_invocation *invocation, struct ask *ask, struct azf
         azfn_log(invocation, AZFN_LOG_WARNING, "%s", argument.data);
     } else if (azfn_span_equals(name, "info")) {
         azfn_log(invocation, AZFN_LOG_INFORMATION, "%s", argument.data);
-    } else if (azfn_span_equals(name, "logs")) {
-        log_much(invocation, number);
+    } else if (azfn_span_equals(name, "infos")) {
+        log_many(invocation, number);
     } else if (azfn_span_equals(name, "event")) {
         raise_event(invocation, (char *)argument.data);
     } else if (azfn_span_equals(name, "json")) {
