@@ -1,13 +1,9 @@
 #include "broker/supervisor.h"
 
 #include "base/span.h"
-#include "broker/death_report.h"
 #include "worker/worker.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -25,78 +21,25 @@ static void end(struct azfn__supervisor *supervisor, int exit_code)
     }
 }
 
-/* Logs why a worker can't be there, and keeps it for the last line of all. worker: NULL where there is none yet. */
-static void tell_fault(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker,
-                       enum azfn__log_origin origin, struct azfn_span text)
-{
-    if (worker) {
-        worker->is_told = true;
-    }
-    azfn__log_sink_write(supervisor->options.log, (struct azfn__log_entry){.event = AZFN__EVENT_WORKER_START_CRASH,
-                                                                           .origin = origin,
-                                                                           .description = text});
-    snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%.*s", AZFN_SPAN_ARGS(text));
-}
-
-static void tell_errno(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker, const char *what,
-                       int error)
-{
-    char text[128];
-    int length = snprintf(text, sizeof(text), "%s: %s", what, strerror(error));
-    tell_fault(supervisor, worker, AZFN__ORIGIN_BROKER, azfn__span(text, length > 0 ? (size_t)length : 0));
-}
-
 static void count_failed_start(struct azfn__supervisor *supervisor)
 {
     if (azfn__restart_schedule_retry(&supervisor->schedule)) {
         return;
     }
-    unsigned failed_starts = supervisor->schedule.failed_starts;
-    const struct azfn__event_fields fields = {.attempts = AZFN__NUMBER(failed_starts)};
-    if (supervisor->workers.serving) {
-        azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_START_CRASH, &fields,
-                           "a worker that was to replace another one ended %u times in a row before it was ready, so "
-                           "the other one stays for now; the last time: %s",
-                           failed_starts, supervisor->last_fault);
+    bool is_other_serving = supervisor->workers.serving;
+    azfn__supervisor_log_failed_starts(&supervisor->log, supervisor->schedule.failed_starts, is_other_serving);
+    if (is_other_serving) {
         azfn__restart_schedule_wait(&supervisor->schedule, SUCCESSOR_RETRY_MS);
     } else {
-        azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_START_CRASH, &fields,
-                           "the worker ended %u times in a row before it was ready, so the handler ends; the last "
-                           "time: %s",
-                           failed_starts, supervisor->last_fault);
         end(supervisor, 1);
-    }
-}
-
-static void log_death(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker, int status)
-{
-    char text[AZFN__DEATH_TEXT_BYTES];
-    const struct azfn__death death = {.status = status, .was_ready = worker->is_ready, .is_told = worker->is_told};
-    azfn__death_report_write(supervisor->options.log, worker->flight_record, &death, &supervisor->suspects, text);
-    if (!worker->is_ready && !supervisor->last_fault[0]) {
-        snprintf(supervisor->last_fault, sizeof(supervisor->last_fault), "%s", text);
     }
 }
 
 static void on_loss_limit(uv_timer_t *timer)
 {
     struct azfn__supervisor *supervisor = timer->data;
-    const struct azfn__event_fields fields = {.reason = AZFN__SPAN("hangs")};
-    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_LAUNCHER_CRASH, &fields,
-                       "the end of a lost worker was not reported within %d ms: the launcher does not work any more",
-                       AZFN__LOSS_LIMIT_MS);
+    azfn__supervisor_log_launcher_hangs(&supervisor->log, AZFN__LOSS_LIMIT_MS);
     end(supervisor, 1);
-}
-
-/* An event about a worker that is killed then; with what it says its loop runs. */
-static void tell_kill(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker,
-                      enum azfn__security_event event, const char *what, const char *reason)
-{
-    const struct azfn__flight_slot copy = worker->flight_record->loop; /* it may write to it at any time */
-    struct azfn__event_fields fields = {.reason = azfn_span_of(reason)};
-    azfn__flight_record_read(&copy, &fields);
-    worker->is_told = true;
-    azfn__log_sink_say(supervisor->options.log, event, &fields, "the worker%s is killed, since %s", what, reason);
 }
 
 /* A launcher that is gone is noticed by itself; one that hangs, by the timer. */
@@ -112,9 +55,7 @@ static void kill_worker(struct azfn__supervisor *supervisor, struct azfn__worker
 
 static void replace_ended(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker)
 {
-    const struct azfn__event_fields fields = {.reason = AZFN__SPAN("the worker has ended")};
-    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_RESTART, &fields,
-                       "starting another worker; the port stays open");
+    azfn__supervisor_log_restart(&supervisor->log);
     supervisor->is_replacing = false;
     supervisor->workers.serving = supervisor->workers.successor; /* which is on its way, if there is one */
     supervisor->workers.successor = NULL;
@@ -144,7 +85,7 @@ static void take_drained_end(struct azfn__supervisor *supervisor, const struct a
 {
     bool has_finished = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (was_told && !has_finished) {
-        log_death(supervisor, worker, status);
+        azfn__supervisor_log_death(&supervisor->log, worker, status, &supervisor->suspects);
         supervisor->has_lost_work = true;
     }
     end_if_drained(supervisor);
@@ -153,11 +94,7 @@ static void take_drained_end(struct azfn__supervisor *supervisor, const struct a
 /* An earlier worker could listen on it. The host makes a new one at once, and does not count this as a failure. */
 static void end_for_socket(struct azfn__supervisor *supervisor)
 {
-    const struct azfn__event_fields fields = {.reason = azfn_span_of(supervisor->last_fault)};
-    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_SOCKET, &fields,
-                       "a new worker can't listen on the socket that an earlier one has used, which may have been "
-                       "sabotaged: the handler ends, to be started anew; %s",
-                       supervisor->last_fault);
+    azfn__supervisor_log_socket(&supervisor->log);
     end(supervisor, AZFN__EXIT_RESTART);
 }
 
@@ -165,11 +102,10 @@ static void take_end(struct azfn__supervisor *supervisor, struct azfn__worker_pr
                      bool was_told, int status)
 {
     if (was_told && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_SHUTDOWN, NULL,
-                           "the worker that was replaced has finished what it had in flight, and ended");
+        azfn__supervisor_log_finished(&supervisor->log);
         return;
     }
-    log_death(supervisor, worker, status);
+    azfn__supervisor_log_death(&supervisor->log, worker, status, &supervisor->suspects);
     if (!worker->is_ready && supervisor->was_ready && WIFEXITED(status) &&
         WEXITSTATUS(status) == AZFN__WORKER_EXIT_CANT_LISTEN) {
         end_for_socket(supervisor);
@@ -214,15 +150,6 @@ static void on_worker_ended(struct azfn__supervisor *supervisor, struct azfn__wo
     azfn__worker_process_close(worker);
 }
 
-static void tell_startup(struct azfn__supervisor *supervisor, const struct azfn__worker_process *worker,
-                         bool is_successor)
-{
-    const struct azfn__event_fields fields = {.duration_ms = AZFN__NUMBER(worker->ready_at_ms - worker->started_at_ms)};
-    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_STARTUP, &fields, "%s",
-                       is_successor ? "the new worker serves; the one that it replaces finishes what it has in flight"
-                                    : "a worker serves");
-}
-
 static void on_ready(struct azfn__supervisor *supervisor, struct azfn__worker_process *worker)
 {
     worker->is_ready = true;
@@ -244,7 +171,7 @@ static void on_ready(struct azfn__supervisor *supervisor, struct azfn__worker_pr
         supervisor->options.on_first_ready(supervisor->options.user_data);
     }
     if (!worker->has_ended) {
-        tell_startup(supervisor, worker, is_successor);
+        azfn__supervisor_log_startup(&supervisor->log, worker, is_successor);
     }
 }
 
@@ -257,13 +184,8 @@ static void on_replace(struct azfn__supervisor *supervisor, const struct azfn__w
         supervisor->is_replacing || supervisor->is_draining) {
         return;
     }
-    const struct azfn__event_fields fields = {.reason = AZFN__SPAN("the worker asks for it")};
     supervisor->is_replacing = true;
-    azfn__log_sink_write(
-        supervisor->options.log,
-        (struct azfn__log_entry){.level = AZFN_LOG_WARNING, .origin = AZFN__ORIGIN_WORKER, .description = reason});
-    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_WORKER_RESTART, &fields,
-                       "starting another worker, which replaces this one when it is ready");
+    azfn__supervisor_log_replacement(&supervisor->log, reason);
     azfn__restart_schedule_replace(&supervisor->schedule, worker->ready_at_ms);
 }
 
@@ -278,7 +200,7 @@ static bool on_frame(struct azfn__worker_process *worker, const struct azfn__fra
         break;
     case AZFN__FRAME_FAULT:
         if (!worker->is_ready) { /* another one's is none of its business */
-            tell_fault(supervisor, worker, AZFN__ORIGIN_WORKER, frame->payload);
+            azfn__supervisor_log_fault(&supervisor->log, worker, AZFN__ORIGIN_WORKER, frame->payload);
         }
         break;
     case AZFN__FRAME_ACCEPTED:
@@ -300,7 +222,7 @@ static void on_lost(struct azfn__worker_process *worker, const char *reason, voi
 {
     struct azfn__supervisor *supervisor = user_data;
     if (reason) {
-        tell_kill(supervisor, worker, AZFN__EVENT_WORKER_FRAME, "", reason);
+        azfn__supervisor_log_kill(&supervisor->log, worker, AZFN__EVENT_WORKER_FRAME, "", reason);
     }
     if (worker->pid > 0 && !worker->has_ended) {
         kill_worker(supervisor, worker);
@@ -310,7 +232,8 @@ static void on_lost(struct azfn__worker_process *worker, const char *reason, voi
 static void on_retirement_expired(struct azfn__worker_process *worker, const char *reason, void *user_data)
 {
     struct azfn__supervisor *supervisor = user_data;
-    tell_kill(supervisor, worker, AZFN__EVENT_WORKER_SHUTDOWN_KILLED, " that was replaced", reason);
+    azfn__supervisor_log_kill(&supervisor->log, worker, AZFN__EVENT_WORKER_SHUTDOWN_KILLED,
+                              " that was replaced", reason);
     kill_worker(supervisor, worker);
 }
 
@@ -327,7 +250,8 @@ static void on_ready_limit(uv_timer_t *timer)
 {
     struct azfn__supervisor *supervisor = timer->data;
     struct azfn__worker_process *worker = azfn__worker_set_starting(&supervisor->workers);
-    tell_fault(supervisor, worker, AZFN__ORIGIN_BROKER, AZFN__SPAN("the worker was not ready in time, and is killed"));
+    azfn__supervisor_log_fault(&supervisor->log, worker, AZFN__ORIGIN_BROKER,
+                               AZFN__SPAN("the worker was not ready in time, and is killed"));
     if (worker) {
         kill_worker(supervisor, worker);
     }
@@ -352,11 +276,11 @@ static void start_worker(void *user_data)
         azfn__restart_schedule_wait(&supervisor->schedule, ROOM_RETRY_MS); /* one was killed for it */
         return;
     }
-    supervisor->last_fault[0] = '\0';
+    azfn__supervisor_log_forget_fault(&supervisor->log);
     enum azfn_error error = azfn__worker_process_start(
         &options, supervisor->workers.serving ? &supervisor->workers.successor : &supervisor->workers.serving);
     if (error != AZFN_OK) {
-        tell_errno(supervisor, NULL, "can't start a worker", errno);
+        azfn__supervisor_log_errno(&supervisor->log, NULL, "can't start a worker", errno);
         count_failed_start(supervisor);
         return;
     }
@@ -371,7 +295,7 @@ static void take_started(struct azfn__supervisor *supervisor, const struct azfn_
     }
     worker->pid = report->pid;
     if (report->value != 0) {
-        tell_errno(supervisor, worker, "can't execute a worker", report->value);
+        azfn__supervisor_log_errno(&supervisor->log, worker, "can't execute a worker", report->value);
     }
     if (report->pid == 0) {
         remove_worker(supervisor, worker);
@@ -402,10 +326,8 @@ static void on_launcher(uv_poll_t *handle, int status, int events)
         }
     }
     if (error == AZFN_ERROR_NOT_FOUND) {
-        const struct azfn__event_fields fields = {.reason = AZFN__SPAN("has ended")};
         uv_poll_stop(handle);
-        azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_LAUNCHER_CRASH, &fields,
-                           "the launcher has ended, so no worker can be started any more");
+        azfn__supervisor_log_launcher_ended(&supervisor->log);
         end(supervisor, 1);
     }
 }
@@ -422,7 +344,7 @@ enum azfn_error azfn__supervisor_start(struct azfn__supervisor *supervisor,
                                                         .log = options->log,
                                                         .on_blocked = on_blocked,
                                                         .user_data = supervisor};
-    *supervisor = (struct azfn__supervisor){.options = *options};
+    *supervisor = (struct azfn__supervisor){.options = *options, .log = {.sink = options->log}};
     if (uv_poll_init(options->loop, &supervisor->launcher_poll, options->launcher->fd) != 0 ||
         uv_timer_init(options->loop, &supervisor->drain_timer) != 0 ||
         uv_timer_init(options->loop, &supervisor->ready_timer) != 0 ||
@@ -443,10 +365,7 @@ enum azfn_error azfn__supervisor_start(struct azfn__supervisor *supervisor,
 static void end_unfinished(struct azfn__supervisor *supervisor, const char *why)
 {
     uint64_t waited_ms = uv_now(supervisor->options.loop) - supervisor->draining_since_ms;
-    const struct azfn__event_fields fields = {.duration_ms = AZFN__NUMBER(waited_ms)};
-    azfn__log_sink_say(supervisor->options.log, AZFN__EVENT_SHUTDOWN_UNFINISHED, &fields,
-                       "not everything in flight was finished within %" PRIu64 " ms, %s: giving up on the rest",
-                       waited_ms, why);
+    azfn__supervisor_log_unfinished(&supervisor->log, waited_ms, why);
     end_draining(supervisor);
 }
 

@@ -8,9 +8,9 @@
 #define AZFN_BROKER_SUPERVISOR_H
 
 #include "broker/launcher.h"
-#include "broker/log_sink.h"
 #include "broker/loop_watch.h"
 #include "broker/restart_schedule.h"
+#include "broker/supervisor_log.h"
 #include "broker/worker_set.h"
 
 #include <azfn.h>
@@ -30,7 +30,7 @@ struct azfn__supervisor_options {
     uv_loop_t *loop;                    /* Required. */
     const struct azfn__config *config;  /* Required. Must outlive the supervisor. */
     struct azfn__launcher *launcher;    /* Required. It has become the worker's user. */
-    struct azfn__services *services; /* Required. May be made later, but before the loop runs. */
+    struct azfn__services *services;    /* Required. May be made later, but before the loop runs. */
     struct azfn__log_sink *log;         /* Required. */
     int listener;                       /* Required. Bound; stays the caller's. */
     int config_fd;                      /* Required. The sealed memfd; stays the caller's. */
@@ -49,7 +49,7 @@ struct azfn__supervisor {
     uv_timer_t ready_timer; /* while a worker has to become ready */
     uv_timer_t loss_timer;  /* while one has to be reported dead */
     struct azfn__suspects suspects; /* of all workers that died */
-    char last_fault[256];   /* why the last start failed, as far as somebody said so */
+    struct azfn__supervisor_log log;
     uint64_t draining_since_ms;
     bool is_replacing;      /* a successor starts, or waits for its time */
     bool was_ready;
