@@ -17,7 +17,7 @@ KEY = {"reference": "@Microsoft.KeyVault(VaultName=dev;SecretName=key)"}
 # of a managed identity that nobody asks
 NO_IDENTITY = {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/", "IDENTITY_HEADER": CANARY}
 INSIGHTS = {"APPLICATIONINSIGHTS_CONNECTION_STRING": f"InstrumentationKey={CANARY}"}
-HOST_JSON = probe.HERE.parent.parent / "host.json"
+HOST_JSON = probe.DEFAULT_APP / "host.json"  # as it is shipped
 needs_sandbox = unittest.skipIf(probe.IS_SANITIZED, "a build with sanitizers has no sandbox")
 
 
