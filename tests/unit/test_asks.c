@@ -10,8 +10,6 @@
 
 #define HEX_OF_HELLO "9307b3b915efb5171ff14d8cb55fbcc798c6c0ef1456d66ded1a6aa723a58b7b" /* HMAC-SHA256("key", "hello") */
 
-static struct fixture fixture;
-static struct azfn__frame_reader reader; /* of what the worker asks */
 static struct azfn__secret_slab *slab;
 
 /* What the function under test was told. */
@@ -97,8 +95,7 @@ static const struct azfn_function ask_functions[] = {
     {.name = "sized", .handler = want_sized_stream},
 };
 static const struct azfn__config_file ask_files[] = {
-    {LITERAL("host.json"), LITERAL("{\"version\":\"2.0\",\"customHandler\":{\"enableForwardingHttpRequest\":true,"
-                                   "\"description\":{\"defaultExecutablePath\":\"handler\"}}}")},
+    HOST_JSON,
     {LITERAL("secret/function.json"), LITERAL(HTTP(""))},
     {LITERAL("request/function.json"), LITERAL(HTTP(""))},
     {LITERAL("streams/function.json"), LITERAL(HTTP(""))},
@@ -107,25 +104,21 @@ static const struct azfn__config_file ask_files[] = {
 
 static int set_up_asks(void **state)
 {
-    (void)state;
-    const struct app app = {ask_functions, sizeof(ask_functions) / sizeof(ask_functions[0]), ask_files,
-                            sizeof(ask_files) / sizeof(ask_files[0])};
+    static const struct app app = APP_OF(ask_functions, ask_files);
     const struct azfn__secret_slab_options options = {.small_count = 2};
+    (void)state;
     memset(&seen, 0, sizeof(seen));
-    set_up_app(&fixture, &azfn__config_default_limits, &app);
+    start_worker(&app, &azfn__config_default_limits);
     assert_int_equal(azfn__secret_slab_new(&options, &slab), AZFN_OK);
     fixture.asks.slab = slab;
-    azfn__frame_reader_init(&reader);
     return 0;
 }
 
-static int clean_up_asks(void **state)
+static int tear_down_asks(void **state)
 {
-    (void)state;
-    clean_up(&fixture);
+    tear_down(state);
     assert_int_equal(azfn__secret_slab_used_count(slab), 0);
     azfn__secret_slab_destroy(slab);
-    azfn__frame_reader_clean_up(&reader);
     return 0;
 }
 
@@ -135,17 +128,17 @@ static struct azfn__frame next_frame(bool is_log)
     struct azfn__frame frame;
     char bytes[65536];
     for (;;) {
-        while (azfn__frame_reader_next(&reader, &frame) == AZFN_OK) {
+        while (azfn__frame_reader_next(&fixture.told, &frame) == AZFN_OK) {
             if ((frame.type == AZFN__FRAME_LOG) == is_log) {
                 return frame;
             }
         }
         ssize_t count;
         while ((count = read(fixture.broker_end, bytes, sizeof(bytes))) <= 0) { /* no handle of the loop's */
-            assert_false(fixture.is_late);
-            uv_run(&fixture.loop, UV_RUN_NOWAIT);
+            assert_false(is_late);
+            uv_run(&loop, UV_RUN_NOWAIT);
         }
-        assert_true(azfn__frame_reader_feed(&reader, bytes, (size_t)count));
+        assert_true(azfn__frame_reader_feed(&fixture.told, bytes, (size_t)count));
     }
 }
 
@@ -216,9 +209,8 @@ static void reply(const char *body)
 static void a_secret_comes_later_and_serves_until_the_answer(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    send_text(&client, "GET /api/secret HTTP/1.1\r\nHost: h\r\ntraceparent: 00-1-2-3\r\n\r\n");
+    struct client *client = connect_client();
+    send_text(client, "GET /api/secret HTTP/1.1\r\nHost: h\r\ntraceparent: 00-1-2-3\r\n\r\n");
     struct azfn__frame frame = next_ask();
     struct azfn__secret_ask ask;
     assert_int_equal(frame.type, AZFN__FRAME_SECRET_ASK);
@@ -226,7 +218,7 @@ static void a_secret_comes_later_and_serves_until_the_answer(void **state)
     assert_true(azfn_span_equals(ask.function, "secret") && azfn_span_equals(ask.name, "key"));
     assert_true(azfn_span_equals(ask.trace_parent, "00-1-2-3")); /* the broker is the one who looks at it */
     answer_secret(ask.id, AZFN_OK, "key");
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     assert_int_equal(seen.error, AZFN_OK);
     assert_true(azfn_span_equals(azfn_secret_reveal(seen.invocation, seen.secret), "key"));
     assert_true(azfn_span_equals(azfn_secret_version(seen.invocation, seen.secret), "v1"));
@@ -237,20 +229,18 @@ static void a_secret_comes_later_and_serves_until_the_answer(void **state)
     assert_false(azfn_secret_equals(seen.invocation, NULL, AZFN__SPAN("key")));
     assert_int_equal(azfn__secret_slab_used_count(slab), 1);
     reply("done");
-    require_reply(&client, "done");
+    require_reply(client, "done");
     assert_int_equal(azfn__secret_slab_used_count(slab), 0);
     assert_false(azfn_span_is_present(azfn_secret_reveal(seen.invocation, seen.secret)));
-    disconnect(&client);
 }
 
 static void signatures_are_those_of_others(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/secret");
+    struct client *client = connect_client();
+    get(client, "/api/secret");
     answer_secret(next_id(AZFN__FRAME_SECRET_ASK), AZFN_OK, "key");
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     struct azfn_span message = AZFN__SPAN("hello");
     struct azfn_span digits = AZFN__SPAN(HEX_OF_HELLO);
     char changed[sizeof(HEX_OF_HELLO)];
@@ -271,98 +261,88 @@ static void signatures_are_those_of_others(void **state)
     assert_int_equal(signature.length, 32);
     assert_memory_equal(signature.data, "\x93\x07\xb3\xb9", 4);
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 static void a_refusal_is_an_error_without_a_secret(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/secret");
+    struct client *client = connect_client();
+    get(client, "/api/secret");
     answer_secret(next_id(AZFN__FRAME_SECRET_ASK), AZFN_ERROR_FORBIDDEN, "");
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     assert_int_equal(seen.error, AZFN_ERROR_FORBIDDEN);
     assert_null(seen.secret);
     reply("no");
-    require_reply(&client, "no");
-    disconnect(&client);
+    require_reply(client, "no");
 }
 
 static void one_that_is_released_is_gone_and_others_stay(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/secret");
+    struct client *client = connect_client();
+    get(client, "/api/secret");
     answer_secret(next_id(AZFN__FRAME_SECRET_ASK), AZFN_OK, "first");
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     const struct azfn_secret *first = seen.secret;
     assert_int_equal(azfn_secret_get(seen.invocation, "other", on_secret, NULL), AZFN_OK);
     answer_secret(next_id(AZFN__FRAME_SECRET_ASK), AZFN_OK, "second");
-    AWAIT(&fixture, seen.calls == 2);
+    AWAIT(seen.calls == 2);
     azfn_secret_release(seen.invocation, first);
     azfn_secret_release(seen.invocation, first);
     assert_false(azfn_span_is_present(azfn_secret_reveal(seen.invocation, first)));
     assert_true(azfn_span_equals(azfn_secret_reveal(seen.invocation, seen.secret), "second"));
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 static void more_secrets_than_the_memory_holds_are_an_error(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/secret");
+    struct client *client = connect_client();
+    get(client, "/api/secret");
     answer_secret(next_id(AZFN__FRAME_SECRET_ASK), AZFN_OK, "1");
     for (int i = 2; i <= 3; i++) {
-        AWAIT(&fixture, seen.calls == i - 1);
+        AWAIT(seen.calls == i - 1);
         assert_int_equal(azfn_secret_get(seen.invocation, "key", on_secret, NULL), AZFN_OK);
         answer_secret(next_id(AZFN__FRAME_SECRET_ASK), AZFN_OK, "more");
     }
-    AWAIT(&fixture, seen.calls == 3);
+    AWAIT(seen.calls == 3);
     assert_int_equal(seen.error, AZFN_ERROR_LIMIT);
     struct azfn__log_frame log;
     assert_true(azfn__frame_decode_log(next_frame(true).payload, &log));
     assert_int_equal(log.event, AZFN__EVENT_SECRETS_LIMIT);
     assert_true(azfn_span_equals(log.fields.secret, "key") && azfn_span_equals(log.fields.function, "secret"));
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 static void a_secret_for_an_invocation_that_is_over_is_not_kept(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/secret");
+    struct client *client = connect_client();
+    get(client, "/api/secret");
     uint32_t late = next_id(AZFN__FRAME_SECRET_ASK);
     reply("without it");
-    require_reply(&client, "without it");
-    get(&client, "/api/secret"); /* in the same memory */
+    require_reply(client, "without it");
+    get(client, "/api/secret"); /* in the same memory */
     uint32_t id = next_id(AZFN__FRAME_SECRET_ASK);
     assert_int_not_equal(id, late);
     answer_secret(late, AZFN_OK, "for the other one");
     answer_secret(id, AZFN_OK, "for this one");
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     assert_true(azfn_span_equals(azfn_secret_reveal(seen.invocation, seen.secret), "for this one"));
     assert_int_equal(azfn__secret_slab_used_count(slab), 1);
     reply("done");
-    require_reply(&client, "done");
+    require_reply(client, "done");
     assert_int_equal(azfn_secret_get(seen.invocation, "key", on_secret, NULL), AZFN_ERROR_STATE);
-    disconnect(&client);
 }
 
 static void a_request_is_sent_whole_and_its_answer_collected(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    post(&client, "/api/request", "the body");
+    struct client *client = connect_client();
+    post(client, "/api/request", "the body");
     struct azfn__frame frame = next_ask();
     struct azfn__request_ask ask;
     struct azfn_span name;
@@ -384,51 +364,46 @@ static void a_request_is_sent_whole_and_its_answer_collected(void **state)
     answer_head(id, 201);
     answer_piece(id, AZFN__SPAN("made "));
     answer_piece(id, AZFN__SPAN("it"));
-    uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    uv_run(&loop, UV_RUN_NOWAIT);
     assert_int_equal(seen.calls, 0);
     answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_OK);
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     assert_int_equal(seen.error, AZFN_OK);
     assert_string_equal(seen.text, "201 text/plain made it");
     reply(seen.text);
-    require_reply(&client, "201 text/plain made it");
-    disconnect(&client);
+    require_reply(client, "201 text/plain made it");
 }
 
 static void a_request_without_an_answer_is_an_error(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/request");
+    struct client *client = connect_client();
+    get(client, "/api/request");
     answer_number(next_id(AZFN__FRAME_REQUEST), AZFN__FRAME_RESPONSE_END, AZFN_ERROR_FORBIDDEN);
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     assert_int_equal(seen.error, AZFN_ERROR_FORBIDDEN);
     assert_string_equal(seen.text, "0  ");
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 static void an_invocation_that_ends_cancels_its_request(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/request");
+    struct client *client = connect_client();
+    get(client, "/api/request");
     uint32_t id = next_id(AZFN__FRAME_REQUEST);
     reply("not waiting");
-    require_reply(&client, "not waiting");
+    require_reply(client, "not waiting");
     assert_int_equal(next_id(AZFN__FRAME_REQUEST_CANCEL), id);
     answer_head(id, 200); /* was on its way */
     answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_OK);
-    get(&client, "/api/request");
+    get(client, "/api/request");
     answer_number(next_id(AZFN__FRAME_REQUEST), AZFN__FRAME_RESPONSE_END, AZFN_ERROR_TIMEOUT);
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     assert_int_equal(seen.error, AZFN_ERROR_TIMEOUT);
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 static void on_piece(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece, bool is_last,
@@ -452,49 +427,46 @@ static void on_writable(struct azfn_invocation *invocation, void *user_data)
 static void a_streamed_answer_comes_as_the_function_asks_for_it(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/streams");
+    struct client *client = connect_client();
+    get(client, "/api/streams");
     uint32_t id = next_id(AZFN__FRAME_REQUEST);
     assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece, NULL), AZFN_ERROR_STATE);
     answer_head(id, 200);
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     answer_piece(id, AZFN__SPAN("one"));
-    uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    uv_run(&loop, UV_RUN_NOWAIT);
     assert_int_equal(seen.calls, 1);
     assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece, NULL), AZFN_OK);
     assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece, NULL), AZFN_ERROR_STATE);
-    AWAIT(&fixture, seen.calls == 2);
+    AWAIT(seen.calls == 2);
     assert_string_equal(seen.text, "one");
     assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece, NULL), AZFN_OK);
     answer_piece(id, AZFN__SPAN("two"));
-    AWAIT(&fixture, seen.calls == 3);
+    AWAIT(seen.calls == 3);
     assert_string_equal(seen.text, "two");
     assert_false(seen.is_last);
     assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece, NULL), AZFN_OK);
     answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_ERROR_UNAVAILABLE);
-    AWAIT(&fixture, seen.calls == 4);
+    AWAIT(seen.calls == 4);
     assert_int_equal(seen.error, AZFN_ERROR_UNAVAILABLE);
     assert_true(seen.is_last);
     assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece, NULL), AZFN_ERROR_STATE);
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 static void credit_is_given_back_when_the_function_has_read(void **state)
 {
     (void)state;
     static char half[AZFN__ASK_PIECE_BYTES];
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/streams");
+    struct client *client = connect_client();
+    get(client, "/api/streams");
     uint32_t id = next_id(AZFN__FRAME_REQUEST);
     answer_head(id, 200);
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     for (size_t i = 0; i < AZFN__ASK_WINDOW_BYTES; i += sizeof(half)) {
         answer_piece(id, azfn__span(half, sizeof(half)));
-        uv_run(&fixture.loop, UV_RUN_NOWAIT);
+        uv_run(&loop, UV_RUN_NOWAIT);
     }
     assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece, NULL), AZFN_OK);
     struct azfn__ask_number number;
@@ -504,19 +476,17 @@ static void credit_is_given_back_when_the_function_has_read(void **state)
     assert_int_equal(number.id, id);
     assert_int_equal(number.number, AZFN__ASK_WINDOW_BYTES);
     answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_OK);
-    AWAIT(&fixture, seen.calls >= 2);
+    AWAIT(seen.calls >= 2);
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 static void a_streamed_body_waits_for_credit(void **state)
 {
     (void)state;
     static char bytes[(size_t)64 << 10];
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/streams");
+    struct client *client = connect_client();
+    get(client, "/api/streams");
     uint32_t id = next_id(AZFN__FRAME_REQUEST);
     assert_int_equal(azfn_request_write(seen.invocation, seen.request, azfn__span(bytes, sizeof(bytes))), AZFN_OK);
     assert_int_equal(azfn_request_write(seen.invocation, seen.request, azfn__span(bytes, sizeof(bytes))), AZFN_OK);
@@ -534,7 +504,7 @@ static void a_streamed_body_waits_for_credit(void **state)
     assert_int_equal(received, AZFN__ASK_WINDOW_BYTES);
     assert_int_equal(seen.writable, 0);
     answer_number(id, AZFN__FRAME_REQUEST_WRITE, 10000);
-    AWAIT(&fixture, seen.writable == 1);
+    AWAIT(seen.writable == 1);
     answer_number(id, AZFN__FRAME_REQUEST_WRITE, 60000);
     assert_int_equal(azfn_request_end(seen.invocation, seen.request), AZFN_OK);
     assert_int_equal(azfn_request_write(seen.invocation, seen.request, AZFN__SPAN("x")), AZFN_ERROR_STATE);
@@ -546,19 +516,17 @@ static void a_streamed_body_waits_for_credit(void **state)
     assert_int_equal(received, 2 * sizeof(bytes));
     answer_head(id, 200);
     answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_OK);
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 /* The broker would end the worker, and with it the invocations of others. */
 static void a_streamed_body_has_the_length_that_was_said(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/sized");
+    struct client *client = connect_client();
+    get(client, "/api/sized");
     uint32_t id = next_id(AZFN__FRAME_REQUEST);
     assert_int_equal(azfn_request_write(seen.invocation, seen.request, AZFN__SPAN("1234567")), AZFN_ERROR_LIMIT);
     assert_int_equal(azfn_request_end(seen.invocation, seen.request), AZFN_ERROR_INVALID_ARGUMENT);
@@ -578,9 +546,8 @@ static void a_streamed_body_has_the_length_that_was_said(void **state)
     assert_int_equal(received, 10);
     answer_head(id, 200);
     answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_OK);
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     azfn_succeed(seen.invocation);
-    disconnect(&client);
 }
 
 static void on_piece_once_more(struct azfn_invocation *invocation, enum azfn_error error, struct azfn_span piece,
@@ -593,14 +560,13 @@ static void on_piece_once_more(struct azfn_invocation *invocation, enum azfn_err
 static void a_piece_that_comes_before_its_turn_leaves_no_empty_one(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/streams");
+    struct client *client = connect_client();
+    get(client, "/api/streams");
     uint32_t id = next_id(AZFN__FRAME_REQUEST);
     answer_head(id, 200);
-    AWAIT(&fixture, seen.calls == 1);
+    AWAIT(seen.calls == 1);
     answer_piece(id, AZFN__SPAN("one"));
-    uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    uv_run(&loop, UV_RUN_NOWAIT);
     assert_int_equal(azfn_response_read(seen.invocation, seen.request, on_piece_once_more, NULL), AZFN_OK);
     /* before the turn on which it would be handed over */
     struct azfn__buffer out;
@@ -614,23 +580,21 @@ static void a_piece_that_comes_before_its_turn_leaves_no_empty_one(void **state)
     assert_int_equal(seen.calls, 2);
     assert_string_equal(seen.text, "onetwo");
     for (int i = 0; i < 5; i++) {
-        uv_run(&fixture.loop, UV_RUN_NOWAIT);
+        uv_run(&loop, UV_RUN_NOWAIT);
     }
     assert_int_equal(seen.calls, 2);
     answer_number(id, AZFN__FRAME_RESPONSE_END, AZFN_OK);
-    AWAIT(&fixture, seen.calls == 3);
+    AWAIT(seen.calls == 3);
     assert_true(seen.is_last);
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
 static void what_the_broker_would_not_say_is_malformed(void **state)
 {
     (void)state;
-    struct client client;
-    connect_to(&fixture, &client);
-    get(&client, "/api/request");
+    struct client *client = connect_client();
+    get(client, "/api/request");
     uint32_t id = next_id(AZFN__FRAME_REQUEST);
     static const enum azfn__frame_type types[] = {AZFN__FRAME_SECRET, AZFN__FRAME_RESPONSE, AZFN__FRAME_RESPONSE_BODY,
                                                   AZFN__FRAME_RESPONSE_END, AZFN__FRAME_REQUEST_WRITE,
@@ -644,30 +608,29 @@ static void what_the_broker_would_not_say_is_malformed(void **state)
     assert_false(azfn__asks_take(&fixture.asks, &(struct azfn__frame){AZFN__FRAME_RESPONSE_BODY, {body, 9}}));
     assert_false(azfn__asks_take(&fixture.asks, &(struct azfn__frame){AZFN__FRAME_RESPONSE_END, {body, 8}}));
     reply("done");
-    require_reply(&client, "done");
-    disconnect(&client);
+    require_reply(client, "done");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_asks, clean_up_asks)
+#define ASK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_asks, tear_down_asks)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_secret_comes_later_and_serves_until_the_answer),
-        TEST(signatures_are_those_of_others),
-        TEST(a_refusal_is_an_error_without_a_secret),
-        TEST(one_that_is_released_is_gone_and_others_stay),
-        TEST(more_secrets_than_the_memory_holds_are_an_error),
-        TEST(a_secret_for_an_invocation_that_is_over_is_not_kept),
-        TEST(a_request_is_sent_whole_and_its_answer_collected),
-        TEST(a_request_without_an_answer_is_an_error),
-        TEST(an_invocation_that_ends_cancels_its_request),
-        TEST(a_streamed_answer_comes_as_the_function_asks_for_it),
-        TEST(credit_is_given_back_when_the_function_has_read),
-        TEST(a_streamed_body_waits_for_credit),
-        TEST(a_streamed_body_has_the_length_that_was_said),
-        TEST(a_piece_that_comes_before_its_turn_leaves_no_empty_one),
-        TEST(what_the_broker_would_not_say_is_malformed),
+        ASK_TEST(a_secret_comes_later_and_serves_until_the_answer),
+        ASK_TEST(signatures_are_those_of_others),
+        ASK_TEST(a_refusal_is_an_error_without_a_secret),
+        ASK_TEST(one_that_is_released_is_gone_and_others_stay),
+        ASK_TEST(more_secrets_than_the_memory_holds_are_an_error),
+        ASK_TEST(a_secret_for_an_invocation_that_is_over_is_not_kept),
+        ASK_TEST(a_request_is_sent_whole_and_its_answer_collected),
+        ASK_TEST(a_request_without_an_answer_is_an_error),
+        ASK_TEST(an_invocation_that_ends_cancels_its_request),
+        ASK_TEST(a_streamed_answer_comes_as_the_function_asks_for_it),
+        ASK_TEST(credit_is_given_back_when_the_function_has_read),
+        ASK_TEST(a_streamed_body_waits_for_credit),
+        ASK_TEST(a_streamed_body_has_the_length_that_was_said),
+        ASK_TEST(a_piece_that_comes_before_its_turn_leaves_no_empty_one),
+        ASK_TEST(what_the_broker_would_not_say_is_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,8 +36,6 @@ static void ring(uv_async_t *bell)
     (void)bell;
 }
 
-/* --- The functions. --- */
-
 static void reply_with_name(struct azfn_invocation *invocation)
 {
     char type[] = "text/x-on-the-stack";
@@ -84,7 +82,7 @@ static void tell_and_wait(struct azfn_invocation *invocation, void *user_data)
     (void)user_data;
     azfn_setting(invocation, "not granted");
     azfn_security_event(invocation, AZFN_EVENT_SUSPICIOUS, "found");
-    ssize_t count = recv(current->broker_end, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+    ssize_t count = recv(fixture.broker_end, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
     shared.error[0] = count > 0 && memmem(bytes, (size_t)count, "found", 5) != NULL;
     azfn_log(invocation, AZFN_LOG_INFORMATION, "a line");
     atomic_fetch_add(&shared.begun, 1);
@@ -219,8 +217,7 @@ static const struct azfn_function blocking_functions[] = {
 };
 
 static const struct azfn__config_file blocking_files[] = {
-    {LITERAL("host.json"), LITERAL("{\"version\":\"2.0\",\"customHandler\":{\"enableForwardingHttpRequest\":true,"
-                                   "\"description\":{\"defaultExecutablePath\":\"handler\"}}}")},
+    HOST_JSON,
     {LITERAL("azfn.json"), LITERAL("{\"functions\":{\"all\":{\"timeoutMs\":30000}}}")},
     {LITERAL("hold/function.json"), LITERAL(HTTP(""))},
     {LITERAL("short/function.json"), LITERAL(HTTP(""))},
@@ -246,29 +243,30 @@ static void on_worn_out(struct azfn_span reason, void *user_data)
     shared.worn_out++;
 }
 
-static void set_up_pool(struct fixture *fixture)
+static int set_up_pool(void **state)
 {
-    const struct app app = {blocking_functions, sizeof(blocking_functions) / sizeof(blocking_functions[0]),
-                            blocking_files, sizeof(blocking_files) / sizeof(blocking_files[0])};
+    static const struct app app = APP_OF(blocking_functions, blocking_files);
     const struct azfn__blocking_pool_options options = {
         .threads = THREADS, .queue = QUEUE_PLACES, .on_worn_out = on_worn_out};
+    (void)state;
     memset(&shared, 0, sizeof(shared));
-    set_up_app(fixture, &azfn__config_default_limits, &app);
-    assert_int_equal(uv_async_init(&fixture->loop, &shared.bell, ring), 0);
+    start_worker(&app, &azfn__config_default_limits);
+    assert_int_equal(uv_async_init(&loop, &shared.bell, ring), 0);
     assert_int_equal(uv_sem_init(&shared.gate, 0), 0);
     assert_int_equal(uv_sem_init(&shared.written, 0), 0);
     assert_true(azfn__blocking_pool_is_needed(blocking_functions, app.function_count));
-    assert_int_equal(azfn__blocking_pool_start(&pool, &fixture->dispatcher, &options), AZFN_OK);
+    assert_int_equal(azfn__blocking_pool_start(&pool, &fixture.dispatcher, &options), AZFN_OK);
     assert_int_equal(pool.lost, 0);
+    return 0;
 }
 
 /* The deadline of the newest invocation is now. */
-static void end_time(struct fixture *fixture, const char *name)
+static void end_time(const char *name)
 {
-    uv_timer_t *timer = &fixture->dispatcher.deadline_timer;
-    for (size_t i = 0; i < fixture->config->function_count; i++) {
-        if (azfn_span_equals(fixture->config->functions[i].name, name)) {
-            fixture->dispatcher.functions[i].newest->deadline_ms = uv_now(&fixture->loop);
+    uv_timer_t *timer = &fixture.dispatcher.deadline_timer;
+    for (size_t i = 0; i < fixture.config->function_count; i++) {
+        if (azfn_span_equals(fixture.config->functions[i].name, name)) {
+            fixture.dispatcher.functions[i].newest->deadline_ms = uv_now(&loop);
         }
     }
     assert_int_equal(uv_timer_start(timer, timer->timer_cb, 0, 0), 0);
@@ -290,52 +288,47 @@ static size_t count_free(void)
     return count;
 }
 
-static void clean_up_pool(struct fixture *fixture)
+static int tear_down_pool(void **state)
 {
-    AWAIT(fixture, count_free() == THREADS + QUEUE_PLACES);
+    disconnect_all();
+    AWAIT(count_free() == THREADS + QUEUE_PLACES);
     assert_int_equal(pool.lost, 0);
     for (size_t i = 0; i < AZFN__FLIGHT_RECORD_THREADS; i++) {
-        assert_int_equal(fixture->record.threads[i].function_length, 0);
+        assert_int_equal(fixture.record.threads[i].function_length, 0);
     }
-    clean_up(fixture);
+    tear_down(state);
     azfn__blocking_pool_clean_up(&pool);
     uv_sem_destroy(&shared.gate);
     uv_sem_destroy(&shared.written);
+    return 0;
 }
 
-static void require_timeout(const struct log_reader *reader)
+static void require_timeout(void)
 {
-    require_is(reader, AZFN__EVENT_TIMEOUT);
-    assert_true(span_is(reader->log.fields.limit, "timeoutMs"));
+    require_is(AZFN__EVENT_TIMEOUT);
+    assert_true(span_is(last_log.fields.limit, "timeoutMs"));
 }
-
-/* --- The tests. --- */
 
 static void a_blocking_function_answers_while_the_loop_goes_on(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client clients[2];
-    set_up_pool(&fixture);
-    connect_to(&fixture, &clients[0]);
-    connect_to(&fixture, &clients[1]);
-    get(&clients[0], "/api/hold?name=Ada");
-    AWAIT(&fixture, shared.begun == 1);
+    struct client *clients[2];
+    clients[0] = connect_client();
+    clients[1] = connect_client();
+    get(clients[0], "/api/hold?name=Ada");
+    AWAIT(shared.begun == 1);
     assert_int_equal(fixture.dispatcher.in_flight, 1);
-    get(&clients[1], "/api/meddle");
-    require_reply(&clients[1], "tried");
+    get(clients[1], "/api/meddle");
+    require_reply(clients[1], "tried");
     open_gate(1);
-    struct response response = take(&clients[0]);
+    struct response response = take(clients[0]);
     assert_true(azfn_span_equals(response.body, "held Ada"));
     assert_true(says(response.head, "\r\nContent-Type: text/x-on-the-stack\r\n"));
     assert_true(says(response.head, "\r\nX-Thread: yes\r\n"));
     assert_false(says(response.head, "Connection: close"));
     assert_int_equal(fixture.dispatcher.in_flight, 0);
-    get(&clients[0], "/api/meddle");
-    require_reply(&clients[0], "tried");
-    disconnect(&clients[0]);
-    disconnect(&clients[1]);
-    clean_up_pool(&fixture);
+    get(clients[0], "/api/meddle");
+    require_reply(clients[0], "tried");
 }
 
 static void what_waits_is_begun_in_its_order(void **state)
@@ -343,526 +336,403 @@ static void what_waits_is_begun_in_its_order(void **state)
     (void)state;
     static const char *const paths[] = {"/api/hold?name=a", "/api/hold?name=b", "/api/hold?name=c", "/api/hold?name=d",
                                         "/api/hold?name=e"};
-    struct fixture fixture;
-    struct client clients[5];
-    set_up_pool(&fixture);
+    struct client *clients[5];
     for (size_t i = 0; i < 5; i++) {
-        connect_to(&fixture, &clients[i]);
-        get(&clients[i], paths[i]);
-        AWAIT(&fixture, fixture.dispatcher.in_flight == i + 1);
-        AWAIT(&fixture, shared.begun == (i < THREADS ? i + 1 : THREADS));
+        clients[i] = connect_client();
+        get(clients[i], paths[i]);
+        AWAIT(fixture.dispatcher.in_flight == i + 1);
+        AWAIT(shared.begun == (i < THREADS ? i + 1 : THREADS));
     }
     for (unsigned i = 1; i <= 3; i++) {
         open_gate(1);
-        AWAIT(&fixture, shared.begun == THREADS + i);
+        AWAIT(shared.begun == THREADS + i);
     }
     open_gate(2);
     for (size_t i = 0; i < 5; i++) {
         char expected[] = "held ?";
         expected[5] = (char)('a' + i);
-        assert_true(azfn_span_equals(take(&clients[i]).body, expected));
-        disconnect(&clients[i]);
+        assert_true(azfn_span_equals(take(clients[i]).body, expected));
+        disconnect(clients[i]);
     }
     assert_memory_equal(shared.order, "abcde", 5);
-    clean_up_pool(&fixture);
 }
 
 static void beyond_the_queue_is_429(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client clients[THREADS + QUEUE_PLACES];
-    struct client late;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &late);
+    struct client *clients[THREADS + QUEUE_PLACES];
+    struct client *late = connect_client();
     for (size_t i = 0; i < THREADS + QUEUE_PLACES; i++) {
-        connect_to(&fixture, &clients[i]);
-        get(&clients[i], "/api/hold");
-        AWAIT(&fixture, fixture.dispatcher.in_flight == i + 1);
+        clients[i] = connect_client();
+        get(clients[i], "/api/hold");
+        AWAIT(fixture.dispatcher.in_flight == i + 1);
     }
-    AWAIT(&fixture, shared.begun == THREADS);
-    get(&late, "/api/hold");
-    require_status(&late, "429 Too Many Requests", "", false);
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "hold", "429: too many");
-    require_is(&reader, AZFN__EVENT_BLOCKING_LIMIT);
-    assert_true(span_is(reader.log.fields.limit, "blockingQueue"));
-    assert_int_equal(reader.log.fields.status.value, 429);
-    post(&late, "/message", "{\"Data\":{\"msg\":\"text\"}}");
-    require_status(&late, "429 Too Many Requests", "", false);
-    get(&late, "/api/meddle");
-    require_reply(&late, "tried");
+    AWAIT(shared.begun == THREADS);
+    get(late, "/api/hold");
+    require_status(late, "429 Too Many Requests", "", false);
+    require_log(AZFN_LOG_WARNING, "hold", "429: too many");
+    require_is(AZFN__EVENT_BLOCKING_LIMIT);
+    assert_true(span_is(last_log.fields.limit, "blockingQueue"));
+    assert_int_equal(last_log.fields.status.value, 429);
+    post(late, "/message", "{\"Data\":{\"msg\":\"text\"}}");
+    require_status(late, "429 Too Many Requests", "", false);
+    get(late, "/api/meddle");
+    require_reply(late, "tried");
     open_gate(THREADS + QUEUE_PLACES);
     for (size_t i = 0; i < THREADS + QUEUE_PLACES; i++) {
-        assert_true(azfn_span_equals(take(&clients[i]).body, "held "));
-        disconnect(&clients[i]);
+        assert_true(azfn_span_equals(take(clients[i]).body, "held "));
     }
-    disconnect(&late);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
 }
 
 static void one_that_waits_beyond_its_time_is_never_begun(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client clients[THREADS];
-    struct client waiting[2];
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
+    struct client *clients[THREADS];
+    struct client *waiting[2];
     for (size_t i = 0; i < THREADS; i++) {
-        connect_to(&fixture, &clients[i]);
-        get(&clients[i], "/api/hold");
-        AWAIT(&fixture, shared.begun == i + 1);
+        clients[i] = connect_client();
+        get(clients[i], "/api/hold");
+        AWAIT(shared.begun == i + 1);
     }
-    connect_to(&fixture, &waiting[0]);
-    connect_to(&fixture, &waiting[1]);
-    get(&waiting[0], "/api/short");
-    AWAIT(&fixture, fixture.dispatcher.in_flight == THREADS + 1);
-    end_time(&fixture, "short");
-    require_status(&waiting[0], "504 Gateway Timeout", "", false);
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "short", "the blocking function was not begun within");
-    require_timeout(&reader);
-    post(&waiting[1], "/mute", "{\"Data\":{\"msg\":\"text\"}}");
-    AWAIT(&fixture, fixture.dispatcher.in_flight == THREADS + 1);
-    end_time(&fixture, "mute");
-    require_status(&waiting[1], "500 Internal Server Error", "", false);
+    waiting[0] = connect_client();
+    waiting[1] = connect_client();
+    get(waiting[0], "/api/short");
+    AWAIT(fixture.dispatcher.in_flight == THREADS + 1);
+    end_time("short");
+    require_status(waiting[0], "504 Gateway Timeout", "", false);
+    require_log(AZFN_LOG_WARNING, "short", "the blocking function was not begun within");
+    require_timeout();
+    post(waiting[1], "/mute", "{\"Data\":{\"msg\":\"text\"}}");
+    AWAIT(fixture.dispatcher.in_flight == THREADS + 1);
+    end_time("mute");
+    require_status(waiting[1], "500 Internal Server Error", "", false);
     assert_int_equal(pool.lost, 0);
     assert_int_equal(shared.worn_out, 0);
     open_gate(THREADS);
     for (size_t i = 0; i < THREADS; i++) {
-        assert_true(azfn_span_equals(take(&clients[i]).body, "held "));
-        disconnect(&clients[i]);
+        assert_true(azfn_span_equals(take(clients[i]).body, "held "));
+        disconnect(clients[i]);
     }
     assert_int_equal(shared.begun, THREADS);
-    disconnect(&waiting[0]);
-    disconnect(&waiting[1]);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
 }
 
 static void one_that_does_not_return_in_time_is_answered_for(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    get(&client, "/api/short?name=late");
-    AWAIT(&fixture, shared.begun == 1);
-    end_time(&fixture, "short");
-    require_status(&client, "504 Gateway Timeout", "", false);
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "short",
+    struct client *client = connect_client();
+    get(client, "/api/short?name=late");
+    AWAIT(shared.begun == 1);
+    end_time("short");
+    require_status(client, "504 Gateway Timeout", "", false);
+    require_log(AZFN_LOG_WARNING, "short",
                 "the blocking function did not return within its timeoutMs: its thread is lost until it does (1 of 2");
-    require_timeout(&reader);
+    require_timeout();
     assert_int_equal(pool.lost, 1);
     assert_int_equal(shared.worn_out, 1);
     assert_int_equal(fixture.dispatcher.in_flight, 0); /* so that nobody waits for it to drain */
     /* the connection goes on, and the memory that the thread still has is nobody else's */
     for (int i = 0; i < 3; i++) {
-        get(&client, "/api/meddle");
-        require_reply(&client, "tried");
+        get(client, "/api/meddle");
+        require_reply(client, "tried");
     }
     open_gate(1);
-    AWAIT(&fixture, pool.lost == 0);
+    AWAIT(pool.lost == 0);
     assert_int_equal(shared.error[0], AZFN_OK);
     for (int i = 0; i < 6; i++) {
-        require_log(&fixture, &reader, AZFN_LOG_WARNING, "", "a function used an invocation that runs on another");
+        require_log(AZFN_LOG_WARNING, "", "a function used an invocation that runs on another");
     }
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "short", "past the gate");
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "short", "the function answered after its timeoutMs");
-    get(&client, "/api/hold?name=next");
-    AWAIT(&fixture, shared.begun == 2);
+    require_log(AZFN_LOG_WARNING, "short", "past the gate");
+    require_log(AZFN_LOG_WARNING, "short", "the function answered after its timeoutMs");
+    get(client, "/api/hold?name=next");
+    AWAIT(shared.begun == 2);
     open_gate(1);
-    assert_true(azfn_span_equals(take(&client).body, "held next"));
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
+    assert_true(azfn_span_equals(take(client).body, "held next"));
 }
 
 static void a_late_one_whose_caller_has_left_is_thrown_away(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    set_up_pool(&fixture);
-    connect_to(&fixture, &client);
-    get(&client, "/api/short");
-    AWAIT(&fixture, shared.begun == 1);
-    abort_connection(&client);
-    end_time(&fixture, "short");
-    AWAIT(&fixture, pool.lost == 1);
+    struct client *client = connect_client();
+    get(client, "/api/short");
+    AWAIT(shared.begun == 1);
+    abort_connection(client);
+    end_time("short");
+    AWAIT(pool.lost == 1);
     open_gate(1);
-    AWAIT(&fixture, pool.lost == 0);
-    clean_up_pool(&fixture);
+    AWAIT(pool.lost == 0);
 }
 
 static void one_whose_caller_has_left_is_finished(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    set_up_pool(&fixture);
-    connect_to(&fixture, &client);
-    get(&client, "/api/hold");
-    AWAIT(&fixture, shared.begun == 1);
-    abort_connection(&client);
-    AWAIT(&fixture, fixture.server.connection_count == 0);
+    struct client *client = connect_client();
+    get(client, "/api/hold");
+    AWAIT(shared.begun == 1);
+    abort_connection(client);
+    AWAIT(fixture.server.connection_count == 0);
     assert_int_equal(fixture.dispatcher.in_flight, 1);
     open_gate(1);
-    AWAIT(&fixture, fixture.dispatcher.in_flight == 0);
-    clean_up_pool(&fixture);
+    AWAIT(fixture.dispatcher.in_flight == 0);
 }
 
 static void an_event_that_is_not_answered_in_time_fails(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    post(&client, "/mute", "{\"Data\":{\"msg\":\"text\"}}");
-    AWAIT(&fixture, shared.begun == 1);
-    end_time(&fixture, "mute");
-    require_status(&client, "500 Internal Server Error", "", false);
+    struct client *client = connect_client();
+    post(client, "/mute", "{\"Data\":{\"msg\":\"text\"}}");
+    AWAIT(shared.begun == 1);
+    end_time("mute");
+    require_status(client, "500 Internal Server Error", "", false);
     open_gate(1);
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "mute", "the blocking function did not return");
-    require_timeout(&reader);
-    require_log(&fixture, &reader, AZFN_LOG_ERROR, "mute", "[Warning] \"quoted\"");
-    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "mute", "plain"); /* no answer could take it along */
-    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "mute", "behind the answer");
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "mute", "the function answered after");
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
+    require_log(AZFN_LOG_WARNING, "mute", "the blocking function did not return");
+    require_timeout();
+    require_log(AZFN_LOG_ERROR, "mute", "[Warning] \"quoted\"");
+    require_log(AZFN_LOG_INFORMATION, "mute", "plain"); /* no answer could take it along */
+    require_log(AZFN_LOG_INFORMATION, "mute", "behind the answer");
+    require_log(AZFN_LOG_WARNING, "mute", "the function answered after");
 }
 
 static void an_event_is_answered_with_its_outputs_and_logs(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    post(&client, "/message", "{\"Data\":{\"msg\":\"\\\"text\\\"\"}}");
+    struct client *client = connect_client();
+    post(client, "/message", "{\"Data\":{\"msg\":\"\\\"text\\\"\"}}");
     open_gate(1);
-    require_reply(&client, "{\"Outputs\":{\"out\":\"dGV4dA==\"},\"Logs\":[\"plain\"]}");
-    require_log(&fixture, &reader, AZFN_LOG_ERROR, "message", "[Warning] \"quoted\"");
-    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "message", "behind the answer");
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
+    require_reply(client, "{\"Outputs\":{\"out\":\"dGV4dA==\"},\"Logs\":[\"plain\"]}");
+    require_log(AZFN_LOG_ERROR, "message", "[Warning] \"quoted\"");
+    require_log(AZFN_LOG_INFORMATION, "message", "behind the answer");
 }
 
 static void returning_without_an_answer_fails_at_once(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    get(&client, "/api/none");
-    require_status(&client, "500 Internal Server Error", "", false);
-    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "none", "about to forget");
-    require_log(&fixture, &reader, AZFN_LOG_ERROR, "none", "a blocking function returned without an answer");
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
+    struct client *client = connect_client();
+    get(client, "/api/none");
+    require_status(client, "500 Internal Server Error", "", false);
+    require_log(AZFN_LOG_INFORMATION, "none", "about to forget");
+    require_log(AZFN_LOG_ERROR, "none", "a blocking function returned without an answer");
 }
 
 static void only_the_first_answer_counts(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    get(&client, "/api/twice");
-    require_reply(&client, "first");
+    struct client *client = connect_client();
+    get(client, "/api/twice");
+    require_reply(client, "first");
     assert_int_equal(shared.error[0], AZFN_OK);
     assert_int_equal(shared.error[1], AZFN_ERROR_STATE);
     assert_int_equal(shared.error[2], AZFN_ERROR_STATE);
     for (int i = 0; i < 2; i++) {
-        require_log(&fixture, &reader, AZFN_LOG_WARNING, "twice", "the function answered an invocation that was");
+        require_log(AZFN_LOG_WARNING, "twice", "the function answered an invocation that was");
     }
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
 }
 
 static void logs_keep_their_order_levels_and_bytes(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    get(&client, "/api/log");
-    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "log", "one\n[Error] not an error");
-    require_log(&fixture, &reader, AZFN_LOG_WARNING, "log", "two \x80");
-    require_log(&fixture, &reader, AZFN_LOG_ERROR, "log", "three 000");
-    assert_int_equal(reader.log.text.length, 6 + 3000);
-    require_log(&fixture, &reader, AZFN_LOG_ERROR, "log", "four");
-    require_status(&client, "500 Internal Server Error", "", false);
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
+    struct client *client = connect_client();
+    get(client, "/api/log");
+    require_log(AZFN_LOG_INFORMATION, "log", "one\n[Error] not an error");
+    require_log(AZFN_LOG_WARNING, "log", "two \x80");
+    require_log(AZFN_LOG_ERROR, "log", "three 000");
+    assert_int_equal(last_log.text.length, 6 + 3000);
+    require_log(AZFN_LOG_ERROR, "log", "four");
+    require_status(client, "500 Internal Server Error", "", false);
 }
 
 static void too_many_logs_are_counted(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    get(&client, "/api/flood");
-    AWAIT(&fixture, shared.begun == 1);
+    struct client *client = connect_client();
+    get(client, "/api/flood");
+    AWAIT(shared.begun == 1);
     open_gate(1);
     uv_sem_wait(&shared.written); /* the loop does not come to pass on what is written meanwhile */
     uint64_t lines = 0;
     uint64_t dropped = 0;
     while (lines + dropped < 300) {
-        await_log(&fixture, &reader);
-        assert_true(span_is(reader.log.fields.function, reader.log.fields.function.length > 0 ? "flood" : ""));
-        lines += reader.log.event == AZFN__EVENT_NONE;
-        if (reader.log.event == AZFN__EVENT_LOG_LIMIT) {
-            bool is_function = azfn__span_starts_with(reader.log.text, AZFN__SPAN("56 log lines were dropped: the function"));
-            assert_true(is_function || says(reader.log.text, "the broker did not take them in time"));
-            assert_int_equal(is_function, reader.log.fields.function.length > 0);
-            assert_true(span_is(reader.log.fields.suppressed, "lines"));
-            dropped += (uint64_t)reader.log.fields.count.value;
+        await_log();
+        assert_true(span_is(last_log.fields.function, last_log.fields.function.length > 0 ? "flood" : ""));
+        lines += last_log.event == AZFN__EVENT_NONE;
+        if (last_log.event == AZFN__EVENT_LOG_LIMIT) {
+            bool is_function =
+                azfn__span_starts_with(last_log.text, AZFN__SPAN("56 log lines were dropped: the function"));
+            assert_true(is_function || says(last_log.text, "the broker did not take them in time"));
+            assert_int_equal(is_function, last_log.fields.function.length > 0);
+            assert_true(span_is(last_log.fields.suppressed, "lines"));
+            dropped += (uint64_t)last_log.fields.count.value;
         }
     }
-    require_reply(&client, "done");
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
+    require_reply(client, "done");
 }
 
 static void an_event_is_out_while_its_function_still_runs(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    get(&client, "/api/tell");
-    AWAIT(&fixture, shared.begun == 1); /* until then nobody reads what there is to see */
+    struct client *client = connect_client();
+    get(client, "/api/tell");
+    AWAIT(shared.begun == 1); /* until then nobody reads what there is to see */
     assert_int_equal(shared.error[0], true);
-    require_event(&fixture, &reader, AZFN__EVENT_SETTING_REFUSED);
-    require_event(&fixture, &reader, AZFN__EVENT_REQUEST_SUSPICIOUS);
-    require_log(&fixture, &reader, AZFN_LOG_INFORMATION, "tell", "a line");
+    require_event(AZFN__EVENT_SETTING_REFUSED);
+    require_event(AZFN__EVENT_REQUEST_SUSPICIOUS);
+    require_log(AZFN_LOG_INFORMATION, "tell", "a line");
     open_gate(1);
-    require_reply(&client, "told");
-    require_no_log(&fixture, &reader);
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
+    require_reply(client, "told");
+    require_no_log();
 }
 
 static void a_loop_that_does_not_come_holds_nobody_up_and_what_is_too_much_is_told(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    struct log_reader reader;
     uint64_t events = 0;
     uint64_t dropped = 0;
-    set_up_pool(&fixture);
-    start_reading(&reader);
-    connect_to(&fixture, &client);
-    get(&client, "/api/tellmany");
-    AWAIT(&fixture, shared.begun == 1);
+    struct client *client = connect_client();
+    get(client, "/api/tellmany");
+    AWAIT(shared.begun == 1);
     uint64_t start = uv_hrtime();
     open_gate(1);
     uv_sem_wait(&shared.written);
     assert_in_range((uv_hrtime() - start) / 1000000, AZFN__BLOCKING_PASSING_MAX_MS, AWAIT_MS);
     while (events + dropped < 300) {
-        await_log(&fixture, &reader);
-        if (reader.log.event == AZFN__EVENT_LOG_LIMIT) {
-            assert_true(span_is(reader.log.fields.suppressed, "malicious_request:function"));
-            dropped += (uint64_t)reader.log.fields.count.value;
+        await_log();
+        if (last_log.event == AZFN__EVENT_LOG_LIMIT) {
+            assert_true(span_is(last_log.fields.suppressed, "malicious_request:function"));
+            dropped += (uint64_t)last_log.fields.count.value;
         } else {
-            require_is(&reader, AZFN__EVENT_REQUEST_SUSPICIOUS);
+            require_is(AZFN__EVENT_REQUEST_SUSPICIOUS);
             events++;
         }
     }
     assert_true(dropped > 0);
-    require_reply(&client, "told");
-    disconnect(&client);
-    stop_reading(&reader);
-    clean_up_pool(&fixture);
+    require_reply(client, "told");
 }
 
 static void a_function_sees_that_its_caller_has_gone(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    set_up_pool(&fixture);
-    connect_to(&fixture, &client);
-    get(&client, "/api/cancel");
-    AWAIT(&fixture, shared.begun == 1);
+    struct client *client = connect_client();
+    get(client, "/api/cancel");
+    AWAIT(shared.begun == 1);
     assert_int_equal(shared.error[0], false);
     assert_int_equal(shared.returned, 0);
-    abort_connection(&client);
-    AWAIT(&fixture, fixture.dispatcher.in_flight == 0);
+    abort_connection(client);
+    AWAIT(fixture.dispatcher.in_flight == 0);
     assert_int_equal(shared.returned, 1);
-    clean_up_pool(&fixture);
 }
 
 static void what_needs_the_loop_is_refused(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client clients[4];
-    set_up_pool(&fixture);
+    struct client *clients[4];
     for (size_t i = 0; i < 4; i++) {
-        connect_to(&fixture, &clients[i]);
-        post(&clients[i], "/api/all", "body");
+        clients[i] = connect_client();
+        post(clients[i], "/api/all", "body");
     }
     for (size_t i = 0; i < 4; i++) {
-        require_reply(&clients[i], "body");
-        disconnect(&clients[i]);
+        require_reply(clients[i], "body");
+        disconnect(clients[i]);
     }
     assert_int_equal(shared.error[0], AZFN_ERROR_STATE);
     assert_int_equal(shared.error[1], AZFN_ERROR_STATE);
     assert_int_equal(shared.error[2], true);
     assert_int_equal(shared.error[3], true);
-    clean_up_pool(&fixture);
 }
 
 static void an_invocation_of_another_thread_is_out_of_reach(void **state)
 {
     (void)state;
     static const char *const paths[] = {"/api/meddle", "/api/meddler"};
-    struct fixture fixture;
-    struct client clients[2];
-    set_up_pool(&fixture);
-    connect_to(&fixture, &clients[0]);
-    connect_to(&fixture, &clients[1]);
-    get(&clients[0], "/api/hold?name=mine");
-    AWAIT(&fixture, shared.begun == 1);
+    struct client *clients[2];
+    clients[0] = connect_client();
+    clients[1] = connect_client();
+    get(clients[0], "/api/hold?name=mine");
+    AWAIT(shared.begun == 1);
     for (size_t i = 0; i < 2; i++) {
         shared.error[1] = AZFN_OK;
         shared.error[2] = true;
-        get(&clients[1], paths[i]);
-        require_reply(&clients[1], "tried");
+        get(clients[1], paths[i]);
+        require_reply(clients[1], "tried");
         assert_int_equal(shared.error[1], AZFN_ERROR_STATE);
         assert_int_equal(shared.error[2], false);
     }
     open_gate(1);
-    assert_true(azfn_span_equals(take(&clients[0]).body, "held mine"));
-    disconnect(&clients[0]);
-    disconnect(&clients[1]);
-    clean_up_pool(&fixture);
+    assert_true(azfn_span_equals(take(clients[0]).body, "held mine"));
 }
 
 static void a_big_answer_arrives_whole(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    set_up_pool(&fixture);
-    connect_to(&fixture, &client);
-    get(&client, "/api/big");
-    struct azfn_span body = take(&client).body;
+    struct client *client = connect_client();
+    get(client, "/api/big");
+    struct azfn_span body = take(client).body;
     assert_int_equal(body.length, BIG_BYTES);
     for (size_t i = 0; i < BIG_BYTES; i++) {
         if (body.data[i] != (char)(i * 7 + i / 251)) {
             fail_msg("byte %zu", i);
         }
     }
-    disconnect(&client);
-    clean_up_pool(&fixture);
 }
 
 static void draining_waits_for_what_runs(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    set_up_pool(&fixture);
-    connect_to(&fixture, &client);
-    get(&client, "/api/hold?name=last");
-    AWAIT(&fixture, shared.begun == 1);
-    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture);
-    AWAIT(&fixture, fixture.is_accepted);
+    struct client *client = connect_client();
+    get(client, "/api/hold?name=last");
+    AWAIT(shared.begun == 1);
+    drain();
+    AWAIT(fixture.is_accepted);
     assert_false(fixture.is_drained);
     open_gate(1);
-    struct response response = take(&client);
+    struct response response = take(client);
     assert_true(azfn_span_equals(response.body, "held last"));
     assert_true(says(response.head, "Connection: close"));
-    disconnect(&client);
-    AWAIT(&fixture, fixture.is_drained);
-    clean_up_pool(&fixture);
+    disconnect(client);
+    AWAIT(fixture.is_drained);
 }
 
 static void draining_does_not_wait_for_lost_threads(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
-    set_up_pool(&fixture);
-    connect_to(&fixture, &client);
-    get(&client, "/api/short");
-    AWAIT(&fixture, shared.begun == 1);
-    end_time(&fixture, "short");
-    require_status(&client, "504 Gateway Timeout", "", false);
-    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture);
-    AWAIT(&fixture, fixture.is_drained);
+    struct client *client = connect_client();
+    get(client, "/api/short");
+    AWAIT(shared.begun == 1);
+    end_time("short");
+    require_status(client, "504 Gateway Timeout", "", false);
+    drain();
+    AWAIT(fixture.is_drained);
     assert_int_equal(pool.lost, 1);
-    disconnect(&client);
+    disconnect(client);
     open_gate(1);
-    AWAIT(&fixture, pool.lost == 0);
-    clean_up_pool(&fixture);
+    AWAIT(pool.lost == 0);
 }
+
+#define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_pool, tear_down_pool)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_blocking_function_answers_while_the_loop_goes_on),
-        cmocka_unit_test(what_waits_is_begun_in_its_order),
-        cmocka_unit_test(beyond_the_queue_is_429),
-        cmocka_unit_test(one_that_waits_beyond_its_time_is_never_begun),
-        cmocka_unit_test(one_that_does_not_return_in_time_is_answered_for),
-        cmocka_unit_test(a_late_one_whose_caller_has_left_is_thrown_away),
-        cmocka_unit_test(one_whose_caller_has_left_is_finished),
-        cmocka_unit_test(an_event_that_is_not_answered_in_time_fails),
-        cmocka_unit_test(an_event_is_answered_with_its_outputs_and_logs),
-        cmocka_unit_test(returning_without_an_answer_fails_at_once),
-        cmocka_unit_test(only_the_first_answer_counts),
-        cmocka_unit_test(logs_keep_their_order_levels_and_bytes),
-        cmocka_unit_test(too_many_logs_are_counted),
-        cmocka_unit_test(an_event_is_out_while_its_function_still_runs),
-        cmocka_unit_test(a_loop_that_does_not_come_holds_nobody_up_and_what_is_too_much_is_told),
-        cmocka_unit_test(a_function_sees_that_its_caller_has_gone),
-        cmocka_unit_test(what_needs_the_loop_is_refused),
-        cmocka_unit_test(an_invocation_of_another_thread_is_out_of_reach),
-        cmocka_unit_test(a_big_answer_arrives_whole),
-        cmocka_unit_test(draining_waits_for_what_runs),
-        cmocka_unit_test(draining_does_not_wait_for_lost_threads),
+        POOL_TEST(a_blocking_function_answers_while_the_loop_goes_on),
+        POOL_TEST(what_waits_is_begun_in_its_order),
+        POOL_TEST(beyond_the_queue_is_429),
+        POOL_TEST(one_that_waits_beyond_its_time_is_never_begun),
+        POOL_TEST(one_that_does_not_return_in_time_is_answered_for),
+        POOL_TEST(a_late_one_whose_caller_has_left_is_thrown_away),
+        POOL_TEST(one_whose_caller_has_left_is_finished),
+        POOL_TEST(an_event_that_is_not_answered_in_time_fails),
+        POOL_TEST(an_event_is_answered_with_its_outputs_and_logs),
+        POOL_TEST(returning_without_an_answer_fails_at_once),
+        POOL_TEST(only_the_first_answer_counts),
+        POOL_TEST(logs_keep_their_order_levels_and_bytes),
+        POOL_TEST(too_many_logs_are_counted),
+        POOL_TEST(an_event_is_out_while_its_function_still_runs),
+        POOL_TEST(a_loop_that_does_not_come_holds_nobody_up_and_what_is_too_much_is_told),
+        POOL_TEST(a_function_sees_that_its_caller_has_gone),
+        POOL_TEST(what_needs_the_loop_is_refused),
+        POOL_TEST(an_invocation_of_another_thread_is_out_of_reach),
+        POOL_TEST(a_big_answer_arrives_whole),
+        POOL_TEST(draining_waits_for_what_runs),
+        POOL_TEST(draining_does_not_wait_for_lost_threads),
     };
-    signal(SIGPIPE, SIG_IGN);
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     if (failures > 0) {
         _exit(1); /* a thread that is still held would be waited for */

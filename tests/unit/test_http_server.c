@@ -25,55 +25,46 @@
 static void the_connection_that_is_idle_longest_makes_room_for_a_new_one(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client clients[3];
+    struct client *clients[3];
     struct azfn__config_limits limits = azfn__config_default_limits;
     limits.connections = 2;
-    set_up_with(&fixture, &limits);
+    restart_with(&limits);
     for (size_t i = 0; i < 3; i++) {
-        connect_to(&fixture, &clients[i]);
-        get(&clients[i], "/api/hello");
-        require_reply(&clients[i], "hello ");
+        clients[i] = connect_client();
+        get(clients[i], "/api/hello");
+        require_reply(clients[i], "hello ");
     }
-    require_end(&clients[0]);
+    require_end(clients[0]);
     assert_int_equal(fixture.server.connection_count, 2);
-    get(&clients[1], "/api/hello");
-    require_reply(&clients[1], "hello ");
-    for (size_t i = 0; i < 3; i++) {
-        disconnect(&clients[i]);
-    }
-    clean_up(&fixture);
+    get(clients[1], "/api/hello");
+    require_reply(clients[1], "hello ");
 }
 
 static void a_new_connection_is_closed_where_none_is_idle(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client clients[2];
+    struct client *clients[2];
     struct azfn__config_limits limits = azfn__config_default_limits;
     limits.connections = 1;
-    set_up_with(&fixture, &limits);
-    connect_to(&fixture, &clients[0]);
-    get(&clients[0], "/api/hold");
-    AWAIT(&fixture, fixture.held_count == 1);
-    connect_to(&fixture, &clients[1]);
-    require_end(&clients[1]);
-    assert_int_equal(azfn_http_reply(fixture.held[0], 200, NULL, azfn_span_of("held")), AZFN_OK);
-    require_reply(&clients[0], "held");
-    disconnect(&clients[0]);
-    disconnect(&clients[1]);
-    clean_up(&fixture);
+    restart_with(&limits);
+    clients[0] = connect_client();
+    get(clients[0], "/api/hold");
+    AWAIT(held_count == 1);
+    clients[1] = connect_client();
+    require_end(clients[1]);
+    assert_int_equal(azfn_http_reply(held[0], 200, NULL, azfn_span_of("held")), AZFN_OK);
+    require_reply(clients[0], "held");
 }
 
 /* What the broker has been told, as bytes of its frames. */
-static size_t count_told(struct fixture *fixture, const char *text)
+static size_t count_told(const char *text)
 {
     static char told[(size_t)1 << 16];
     size_t length = 0;
     size_t count = 0;
     ssize_t got;
-    uv_run(&fixture->loop, UV_RUN_NOWAIT);
-    while (length < sizeof(told) && (got = read(fixture->broker_end, told + length, sizeof(told) - length)) > 0) {
+    uv_run(&loop, UV_RUN_NOWAIT);
+    while (length < sizeof(told) && (got = read(fixture.broker_end, told + length, sizeof(told) - length)) > 0) {
         length += (size_t)got;
     }
     for (const char *at = told; (at = memmem(at, (size_t)(told + length - at), text, strlen(text))); at++) {
@@ -82,9 +73,9 @@ static size_t count_told(struct fixture *fixture, const char *text)
     return count;
 }
 
-static bool has_answer(struct fixture *fixture, const struct client *client)
+static bool has_answer(const struct client *client)
 {
-    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    uv_run(&loop, UV_RUN_NOWAIT);
     return client->in.length > 0;
 }
 
@@ -99,12 +90,12 @@ static void make_sockets(int fds[LATE_COUNT])
     }
 }
 
-static void require_shortage(struct fixture *fixture, struct log_reader *reader, const char *reason, int64_t count)
+static void require_shortage(const char *reason, int64_t count)
 {
-    require_event(fixture, reader, AZFN__EVENT_CONNECTION_LIMIT);
-    assert_true(span_is(reader->log.fields.limit, "descriptors"));
-    assert_true(span_is(reader->log.fields.reason, reason));
-    assert_int_equal(reader->log.fields.count.value, count);
+    require_event(AZFN__EVENT_CONNECTION_LIMIT);
+    assert_true(span_is(last_log.fields.limit, "descriptors"));
+    assert_true(span_is(last_log.fields.reason, reason));
+    assert_int_equal(last_log.fields.count.value, count);
 }
 
 static void without_descriptors_idle_connections_make_room_and_new_ones_wait(void **state)
@@ -113,17 +104,14 @@ static void without_descriptors_idle_connections_make_room_and_new_ones_wait(voi
     if (getenv("AZFN_VALGRIND")) {
         skip(); /* it has a limit of descriptors of its own */
     }
-    struct fixture fixture;
-    struct client idle[2];
-    struct client late[LATE_COUNT];
-    struct log_reader reader;
+    struct client *idle[2];
+    struct client *late[LATE_COUNT];
     int fds[LATE_COUNT];
     struct rlimit usual;
-    set_up(&fixture);
     for (size_t i = 0; i < 2; i++) {
-        connect_to(&fixture, &idle[i]);
-        get(&idle[i], "/api/hello");
-        require_reply(&idle[i], "hello ");
+        idle[i] = connect_client();
+        get(idle[i], "/api/hello");
+        require_reply(idle[i], "hello ");
     }
     make_sockets(fds);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
@@ -134,40 +122,33 @@ static void without_descriptors_idle_connections_make_room_and_new_ones_wait(voi
 
     /* the two that are idle give theirs to the first two */
     for (size_t i = 0; i < LATE_COUNT; i++) {
-        connect_by(&fixture, &late[i], fds[i]);
-        get(&late[i], "/api/hold");
+        late[i] = connect_by(fds[i]);
+        get(late[i], "/api/hold");
     }
-    AWAIT(&fixture, fixture.held_count == 2);
-    require_end(&idle[0]);
-    require_end(&idle[1]);
-    AWAIT(&fixture, uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
-    AWAIT(&fixture, !uv_is_active((const uv_handle_t *)&fixture.server.accept_timer)); /* and try again */
-    AWAIT(&fixture, uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
+    AWAIT(held_count == 2);
+    require_end(idle[0]);
+    require_end(idle[1]);
+    AWAIT(uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
+    AWAIT(!uv_is_active((const uv_handle_t *)&fixture.server.accept_timer)); /* and try again */
+    AWAIT(uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
     assert_int_equal(fixture.server.connection_count, 2);
     azfn__dispatcher_tell_counts(&fixture.dispatcher);
-    start_reading(&reader);
-    require_shortage(&fixture, &reader, "the connection that was idle longest is closed", 0);
-    require_shortage(&fixture, &reader, "new connections wait", 0); /* however often it is tried again */
-    require_shortage(&fixture, &reader, "the connection that was idle longest is closed", 1);
-    require_no_log(&fixture, &reader);
-    stop_reading(&reader);
+    require_shortage("the connection that was idle longest is closed", 0);
+    require_shortage("new connections wait", 0); /* however often it is tried again */
+    require_shortage("the connection that was idle longest is closed", 1);
+    require_no_log();
 
     /* each place that becomes free is taken; maxConcurrent is 2 */
-    abort_connection(&late[0]);
-    AWAIT(&fixture, has_answer(&fixture, &late[2]));
-    require_refusal(&late[2], "429 Too Many Requests", "");
+    abort_connection(late[0]);
+    AWAIT(has_answer(late[2]));
+    require_refusal(late[2], "429 Too Many Requests", "");
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
     for (size_t i = 3; i < LATE_COUNT; i++) {
-        require_refusal(&late[i], "429 Too Many Requests", "");
+        require_refusal(late[i], "429 Too Many Requests", "");
     }
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(azfn_http_reply(fixture.held[i], 200, NULL, azfn_span_of("held")), AZFN_OK);
-        disconnect(&idle[i]);
+        assert_int_equal(azfn_http_reply(held[i], 200, NULL, azfn_span_of("held")), AZFN_OK);
     }
-    for (size_t i = 1; i < LATE_COUNT; i++) {
-        disconnect(&late[i]);
-    }
-    clean_up(&fixture);
 }
 
 #if !HAS_OWN_MEMORY
@@ -204,167 +185,132 @@ static void without_memory_a_new_connection_is_closed_and_the_next_is_served(voi
     if (getenv("AZFN_VALGRIND")) {
         skip(); /* it keeps memory of its own back */
     }
-    struct fixture fixture;
-    struct client clients[5];
+    struct client *clients[5];
     struct rlimit usual;
-    set_up(&fixture);
-    connect_to(&fixture, &clients[0]);
-    get(&clients[0], "/api/hello");
-    require_reply(&clients[0], "hello ");
+    clients[0] = connect_client();
+    get(clients[0], "/api/hello");
+    require_reply(clients[0], "hello ");
     for (size_t i = 1; i < 5; i++) {
-        connect_to(&fixture, &clients[i]);
+        clients[i] = connect_client();
     }
     void **taken = take_all_memory(&usual);
-    AWAIT(&fixture, uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
-    get(&clients[0], "/api/hello"); /* it has all it needs */
-    require_reply(&clients[0], "hello ");
+    AWAIT(uv_is_active((const uv_handle_t *)&fixture.server.accept_timer));
+    get(clients[0], "/api/hello"); /* it has all it needs */
+    require_reply(clients[0], "hello ");
     give_back(taken, &usual);
-    require_end(&clients[1]);
+    require_end(clients[1]);
     for (size_t i = 2; i < 5; i++) {
-        get(&clients[i], "/api/hello");
-        require_reply(&clients[i], "hello ");
+        get(clients[i], "/api/hello");
+        require_reply(clients[i], "hello ");
     }
-    assert_int_equal(count_told(&fixture, "a connection could not be taken: Cannot allocate memory"), 1);
-    for (size_t i = 0; i < 5; i++) {
-        disconnect(&clients[i]);
-    }
-    clean_up(&fixture);
+    assert_int_equal(count_told("a connection could not be taken: Cannot allocate memory"), 1);
 }
 #endif
 
 static void an_idle_connection_is_closed_after_its_time(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
     struct azfn__config_limits limits = azfn__config_default_limits;
     limits.idle_timeout_ms = 20;
-    set_up_with(&fixture, &limits);
-    connect_to(&fixture, &client);
-    require_end(&client);
-    disconnect(&client);
-    clean_up(&fixture);
+    restart_with(&limits);
+    struct client *client = connect_client();
+    require_end(client);
 }
 
 static void others_get_their_turn_beside_a_client_that_sends_without_end(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client greedy;
-    struct client modest;
-    set_up(&fixture);
-    connect_to(&fixture, &greedy);
-    connect_to(&fixture, &modest);
+    struct client *greedy = connect_client();
+    struct client *modest = connect_client();
     for (int i = 0; i < 3000; i++) {
-        get(&greedy, "/api/hello");
+        get(greedy, "/api/hello");
     }
-    get(&modest, "/api/hello?name=modest");
-    require_reply(&modest, "hello modest");
-    disconnect(&modest);
-    disconnect(&greedy);
-    clean_up(&fixture);
+    get(modest, "/api/hello?name=modest");
+    require_reply(modest, "hello modest");
 }
 
 static void a_drain_finishes_what_is_in_flight_and_says_close(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client busy;
-    struct client idle;
-    struct client queued;
-    set_up(&fixture);
-    connect_to(&fixture, &busy);
-    connect_to(&fixture, &idle);
-    get(&busy, "/api/hold");
-    get(&idle, "/api/hello");
-    require_reply(&idle, "hello ");
-    AWAIT(&fixture, fixture.held_count == 1);
+    struct client *busy = connect_client();
+    struct client *idle = connect_client();
+    get(busy, "/api/hold");
+    get(idle, "/api/hello");
+    require_reply(idle, "hello ");
+    AWAIT(held_count == 1);
 
     /* one that is still in the socket's queue is taken, later ones are not */
-    connect_to(&fixture, &queued);
-    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture);
-    AWAIT(&fixture, fixture.is_accepted);
-    get(&queued, "/api/hello?name=queued");
-    struct response response = take(&queued);
+    struct client *queued = connect_client();
+    drain();
+    AWAIT(fixture.is_accepted);
+    get(queued, "/api/hello?name=queued");
+    struct response response = take(queued);
     assert_true(says(response.head, "\r\nConnection: close\r\n"));
     assert_true(azfn_span_equals(response.body, "hello queued"));
-    require_end(&queued);
+    require_end(queued);
 
     /* the host may use its idle connections still: closing one now would lose a request */
-    get(&idle, "/api/later?name=idle");
-    response = take(&idle);
+    get(idle, "/api/later?name=idle");
+    response = take(idle);
     assert_true(says(response.head, "\r\nConnection: close\r\n"));
     assert_true(azfn_span_equals(response.body, "hello idle"));
-    require_end(&idle);
+    require_end(idle);
 
     assert_false(fixture.is_drained);
-    assert_int_equal(azfn_http_reply(fixture.held[0], 200, NULL, azfn_span_of("held")), AZFN_OK);
-    response = take(&busy);
+    assert_int_equal(azfn_http_reply(held[0], 200, NULL, azfn_span_of("held")), AZFN_OK);
+    response = take(busy);
     assert_true(says(response.head, "\r\nConnection: close\r\n"));
-    AWAIT(&fixture, fixture.is_drained);
-    disconnect(&busy);
-    disconnect(&idle);
-    disconnect(&queued);
-    clean_up(&fixture);
+    AWAIT(fixture.is_drained);
 }
 
 static void an_idle_server_is_drained_soon_and_accepts_no_more(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    set_up(&fixture);
     const struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(fixture.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture);
-    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture); /* once is enough */
-    AWAIT(&fixture, fixture.is_drained);
+        .sin_family = AF_INET, .sin_port = htons(server_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    drain();
+    drain(); /* once is enough */
+    AWAIT(fixture.is_drained);
     assert_true(fixture.is_accepted);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), -1);
     assert_int_equal(errno, ECONNREFUSED);
     close(fd);
-    clean_up(&fixture);
 }
 
 /* As a function does that blocks: nothing is read meanwhile, so nothing seems to come. */
 static void a_request_that_came_while_the_loop_was_held_up_is_not_lost_to_a_drain(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    struct client client;
     const struct azfn_span request = AZFN__SPAN("GET /api/hello?name=late HTTP/1.1\r\nHost: h\r\n\r\n");
-    set_up(&fixture);
-    connect_to(&fixture, &client);
-    get(&client, "/api/hello");
-    require_reply(&client, "hello ");
-    azfn__http_server_drain(&fixture.server, on_accepted, on_drained, &fixture);
-    AWAIT(&fixture, fixture.is_accepted);
-    assert_int_equal(send(client.fd, request.data, request.length, MSG_NOSIGNAL), (ssize_t)request.length);
+    struct client *client = connect_client();
+    get(client, "/api/hello");
+    require_reply(client, "hello ");
+    drain();
+    AWAIT(fixture.is_accepted);
+    assert_int_equal(send(client->fd, request.data, request.length, MSG_NOSIGNAL), (ssize_t)request.length);
     const struct timespec held_up = {.tv_nsec = 300000000};
     nanosleep(&held_up, NULL);
-    AWAIT(&fixture, fixture.is_drained || client.is_at_end);
+    AWAIT(fixture.is_drained || client->is_at_end);
     assert_false(fixture.is_drained);
-    assert_true(azfn_span_equals(take(&client).body, "hello late"));
-    AWAIT(&fixture, fixture.is_drained);
-    disconnect(&client);
-    clean_up(&fixture);
+    assert_true(azfn_span_equals(take(client).body, "hello late"));
+    AWAIT(fixture.is_drained);
 }
 
 int main(void)
 {
-    signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_connection_that_is_idle_longest_makes_room_for_a_new_one),
-        cmocka_unit_test(a_new_connection_is_closed_where_none_is_idle),
-        cmocka_unit_test(without_descriptors_idle_connections_make_room_and_new_ones_wait),
+        TEST(the_connection_that_is_idle_longest_makes_room_for_a_new_one),
+        TEST(a_new_connection_is_closed_where_none_is_idle),
+        TEST(without_descriptors_idle_connections_make_room_and_new_ones_wait),
 #if !HAS_OWN_MEMORY
-        cmocka_unit_test(without_memory_a_new_connection_is_closed_and_the_next_is_served),
+        TEST(without_memory_a_new_connection_is_closed_and_the_next_is_served),
 #endif
-        cmocka_unit_test(an_idle_connection_is_closed_after_its_time),
-        cmocka_unit_test(others_get_their_turn_beside_a_client_that_sends_without_end),
-        cmocka_unit_test(a_drain_finishes_what_is_in_flight_and_says_close),
-        cmocka_unit_test(an_idle_server_is_drained_soon_and_accepts_no_more),
-        cmocka_unit_test(a_request_that_came_while_the_loop_was_held_up_is_not_lost_to_a_drain),
+        TEST(an_idle_connection_is_closed_after_its_time),
+        TEST(others_get_their_turn_beside_a_client_that_sends_without_end),
+        TEST(a_drain_finishes_what_is_in_flight_and_says_close),
+        TEST(an_idle_server_is_drained_soon_and_accepts_no_more),
+        TEST(a_request_that_came_while_the_loop_was_held_up_is_not_lost_to_a_drain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
