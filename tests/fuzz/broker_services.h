@@ -108,8 +108,6 @@ static bool has_text(struct azfn_span bytes, const char *text)
     return bytes.length >= strlen(text) && memmem(bytes.data, bytes.length, text, strlen(text)) != NULL;
 }
 
-/* --- Identity and vault. --- */
-
 static inline uint64_t wall_ms(void)
 {
     return UINT64_C(1700000000000) + virtual_ms;
@@ -166,8 +164,6 @@ static inline void step_fetch(struct input *input)
         answer_fetch(code / 8 % others.fetch_count, errors[code % 8], take_byte(input) * UINT64_C(1000));
     }
 }
-
-/* --- Servers. --- */
 
 static inline enum azfn_error fake_engine_new(const struct azfn__https_engine_options *options,
                                               struct azfn__https_engine **out_engine, const char **out_reason)

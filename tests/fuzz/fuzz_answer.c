@@ -22,8 +22,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* --- What the function gave. --- */
-
 struct header {
     struct azfn_span name;
     struct azfn_span value;
@@ -49,8 +47,6 @@ static struct {
     struct azfn_span content_type;
     struct azfn_span body;
 } given;
-
-/* --- What came of it. --- */
 
 static struct {
     unsigned count;
@@ -186,8 +182,6 @@ static void on_respond(struct azfn__invocation *invocation, const struct azfn__h
     CHECK(!sent.bytes.has_failed);
     azfn__dispatcher_release(sent.dispatcher, invocation);
 }
-
-/* --- Reading it back. --- */
 
 static struct azfn_span text_of(const cJSON *item)
 {
@@ -369,8 +363,6 @@ static void check_answer(bool is_enveloped, bool is_http, bool is_http_return)
     CHECK(sent.is_head_request ? answer.body.length == 0 : azfn__span_equal(answer.body, given.body));
     check_forwarded(whole);
 }
-
-/* --- The world, made once. --- */
 
 static struct {
     uv_loop_t loop;

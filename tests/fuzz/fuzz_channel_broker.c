@@ -70,8 +70,6 @@ static void on_lost(struct azfn__worker_process *worker, const char *reason, voi
     world.losses++;
 }
 
-/* --- The launcher's part. --- */
-
 static void drop_worker_ends(void)
 {
     for (size_t i = 0; i < world.worker_end_count; i++) {
@@ -160,8 +158,6 @@ static void end_worker(void)
     start_worker();
 }
 
-/* --- What the host reads. --- */
-
 static bool has_warn(struct azfn_span line)
 {
     for (size_t i = 0; i + 4 <= line.length; i++) {
@@ -197,8 +193,6 @@ static void check_lines(bool is_stdout)
         rest = azfn__span_from(rest, line.length + 1);
     }
 }
-
-/* --- What the worker reads. --- */
 
 /* Its place among those that are looked at; ID_COUNT: it is not. */
 static size_t place_of(const char *payload)
@@ -262,8 +256,6 @@ static void read_answers(void)
     }
     CHECK(error == AZFN_ERROR_UNAVAILABLE);
 }
-
-/* --- The worker's part. --- */
 
 /* As if it had come through the pipe, without the pipe: in memory of exactly its size. */
 static void arrive(uv_pipe_t *pipe, struct input bytes)

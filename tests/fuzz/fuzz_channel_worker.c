@@ -71,8 +71,6 @@ static bool on_frame(const struct azfn__frame *frame, void *user_data)
     return azfn__asks_take(&world.asks, frame);
 }
 
-/* --- The function. --- */
-
 static void see(struct azfn_span bytes)
 {
     for (size_t i = 0; i < bytes.length; i++) {
@@ -181,8 +179,6 @@ static void run_function(void)
     invocation->id = AZFN__SPAN("id");
     azfn__dispatcher_run(&world.dispatcher, invocation, &responder, NULL);
 }
-
-/* --- The broker. --- */
 
 /* A client without a socket behind it: libuv's part is to call on_read, and that is done here. */
 static void feed(struct azfn__broker_client *client, const uint8_t *data, size_t length)

@@ -124,8 +124,6 @@ static void on_drained(void *user_data)
     ((struct world *)user_data)->is_drained = true;
 }
 
-/* --- The world. --- */
-
 static struct azfn__config *make_config(bool is_forwarding)
 {
     const struct azfn_span host = is_forwarding ? AZFN__SPAN(HOST("true")) : AZFN__SPAN(HOST("false"));
@@ -242,8 +240,6 @@ static void read_frames(struct world *world)
         CHECK(error == AZFN_ERROR_UNAVAILABLE);
     }
 }
-
-/* --- Clients. --- */
 
 static bool is_disturbed(const struct world *world, const struct client *client)
 {
@@ -376,8 +372,6 @@ static void send_in_pieces(struct world *world, struct client *client, struct in
         turn(world);
     }
 }
-
-/* --- The program. --- */
 
 static void pass_time(unsigned choice)
 {

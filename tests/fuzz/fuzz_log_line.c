@@ -112,8 +112,6 @@ static void expect_members(const struct azfn__log_entry *entry)
     expect("description", -1);
 }
 
-/* --- What a value has to be. --- */
-
 static enum azfn_log_level expected_level(void)
 {
     enum azfn__security_event event = expected.entry.event;
@@ -242,8 +240,6 @@ static bool on_member(const struct azfn_span *names, size_t depth, struct azfn_s
     }
     return true;
 }
-
-/* --- What the line has to be. --- */
 
 static bool holds(struct azfn_span text, struct azfn_span wanted)
 {

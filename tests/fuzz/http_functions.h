@@ -157,8 +157,6 @@ static inline void view(struct azfn_invocation *invocation, void *user_data)
     keep_stale(invocation);
 }
 
-/* --- Bodies and answers in pieces. --- */
-
 struct piping {
     struct azfn_span piece; /* that could not be written yet */
     bool is_last;

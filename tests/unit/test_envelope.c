@@ -279,8 +279,6 @@ static void texts_that_the_host_takes_for_dates_are_known(void **state)
     }
 }
 
-/* --- The answer. --- */
-
 /* AZFN__SPAN() is no constant, so not for static objects. */
 #define LITERAL(text) {(text), sizeof(text) - 1}
 #define BINDING(binding_name, binding_type, how) \

@@ -28,8 +28,6 @@
 #define AWAIT_MS 20000
 #define OTHER_USER 61802
 
-/* --- As a worker. --- */
-
 static void say_descriptors(void)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -92,8 +90,6 @@ static int be_worker(const char *mode)
         sleep(1);
     }
 }
-
-/* --- As the broker. --- */
 
 struct fixture {
     struct azfn__launcher launcher;
