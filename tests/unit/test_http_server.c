@@ -56,23 +56,6 @@ static void a_new_connection_is_closed_where_none_is_idle(void **state)
     require_reply(clients[0], "held");
 }
 
-/* What the broker has been told, as bytes of its frames. */
-static size_t count_told(const char *text)
-{
-    static char told[(size_t)1 << 16];
-    size_t length = 0;
-    size_t count = 0;
-    ssize_t got;
-    uv_run(&loop, UV_RUN_NOWAIT);
-    while (length < sizeof(told) && (got = read(fixture.broker_end, told + length, sizeof(told) - length)) > 0) {
-        length += (size_t)got;
-    }
-    for (const char *at = told; (at = memmem(at, (size_t)(told + length - at), text, strlen(text))); at++) {
-        count++;
-    }
-    return count;
-}
-
 static bool has_answer(const struct client *client)
 {
     uv_run(&loop, UV_RUN_NOWAIT);
@@ -152,6 +135,23 @@ static void without_descriptors_idle_connections_make_room_and_new_ones_wait(voi
 }
 
 #if !HAS_OWN_MEMORY
+/* What the broker has been told, as bytes of its frames. */
+static size_t count_told(const char *text)
+{
+    static char told[(size_t)1 << 16];
+    size_t length = 0;
+    size_t count = 0;
+    ssize_t got;
+    uv_run(&loop, UV_RUN_NOWAIT);
+    while (length < sizeof(told) && (got = read(fixture.broker_end, told + length, sizeof(told) - length)) > 0) {
+        length += (size_t)got;
+    }
+    for (const char *at = told; (at = memmem(at, (size_t)(told + length - at), text, strlen(text))); at++) {
+        count++;
+    }
+    return count;
+}
+
 /* All that malloc has for pieces as large as a connection; a list of them. */
 static void **take_all_memory(struct rlimit *out_usual)
 {

@@ -263,7 +263,7 @@ static void a_read_is_told_once_per_function_secret_and_version(void **state)
 /* One function that is granted many secrets. */
 static void grant_many(struct fixture *fixture, size_t count)
 {
-    static char names[400][8];
+    static char names[400][24];
     static struct azfn__config_secret all[400];
     static struct azfn_span granted[400];
     assert_true(count <= 400);
