@@ -23,7 +23,7 @@
 #define SLOW_NAME_MS 3000
 #define WATCHDOG_S 100
 
-struct https_fixture {
+static struct {
     uv_loop_t loop;
     struct azfn__https_client *client;
     char folder[64];
@@ -31,10 +31,9 @@ struct https_fixture {
     char ca[4096];
     pid_t server;
     int server_input;
-};
+} fixture;
 
 struct call {
-    struct https_fixture *fixture;
     struct azfn__https_request *request; /* NULL: over */
     enum azfn_error error;
     char reason[160];
@@ -138,15 +137,15 @@ static inline void stop_server(pid_t pid, int input)
     waitpid(pid, NULL, 0);
 }
 
-static inline void start_servers(struct https_fixture *fixture)
+static inline void start_servers(void)
 {
     const char *temporary = getenv("TMPDIR");
-    snprintf(fixture->folder, sizeof(fixture->folder), "%s/azfn-https-XXXXXX", temporary ? temporary : "/tmp");
-    assert_non_null(mkdtemp(fixture->folder));
-    char *const arguments[] = {(char *)TEST_PYTHON, (char *)"-B", (char *)TEST_HTTPS_SERVER, fixture->folder, NULL};
-    fixture->server = start_server(arguments, &fixture->server_input, fixture->ports, sizeof(fixture->ports));
-    assert_non_null(strstr(fixture->ports, "good="));
-    read_text(fixture->folder, "development.pem", fixture->ca, sizeof(fixture->ca));
+    snprintf(fixture.folder, sizeof(fixture.folder), "%s/azfn-https-XXXXXX", temporary ? temporary : "/tmp");
+    assert_non_null(mkdtemp(fixture.folder));
+    char *const arguments[] = {(char *)TEST_PYTHON, (char *)"-B", (char *)TEST_HTTPS_SERVER, fixture.folder, NULL};
+    fixture.server = start_server(arguments, &fixture.server_input, fixture.ports, sizeof(fixture.ports));
+    assert_non_null(strstr(fixture.ports, "good="));
+    read_text(fixture.folder, "development.pem", fixture.ca, sizeof(fixture.ca));
 }
 
 static inline int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
@@ -157,10 +156,10 @@ static inline int remove_entry(const char *path, const struct stat *status, int 
     return remove(path);
 }
 
-static inline void stop_servers(struct https_fixture *fixture)
+static inline void stop_servers(void)
 {
-    stop_server(fixture->server, fixture->server_input);
-    nftw(fixture->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    stop_server(fixture.server, fixture.server_input);
+    nftw(fixture.folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static inline const struct azfn__https_api *load_module(const char *path)
@@ -173,29 +172,60 @@ static inline const struct azfn__https_api *load_module(const char *path)
     return api;
 }
 
-static inline void start_client(struct https_fixture *fixture, const char *module)
+static inline void start_client(const char *module)
 {
     const char *reason = "";
-    assert_int_equal(uv_loop_init(&fixture->loop), 0);
-    enum azfn_error error = azfn__https_client_new(&fixture->loop, load_module(module), azfn_span_of(fixture->ca),
-                                                   &fixture->client, &reason);
+    assert_int_equal(uv_loop_init(&fixture.loop), 0);
+    enum azfn_error error = azfn__https_client_new(&fixture.loop, load_module(module), azfn_span_of(fixture.ca),
+                                                   &fixture.client, &reason);
     if (error != AZFN_OK) {
         fail_msg("%s", reason);
     }
 }
 
-static inline void stop_client(struct https_fixture *fixture)
+static inline void stop_client(void)
 {
-    azfn__https_client_destroy(fixture->client);
-    uv_run(&fixture->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&fixture->loop), 0);
+    azfn__https_client_destroy(fixture.client);
+    uv_run(&fixture.loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&fixture.loop), 0);
 }
 
-static inline unsigned port_of(const struct https_fixture *fixture, const char *name)
+/* Servers for all tests of a file, and a client for each. */
+static inline int start_all(void **state)
+{
+    (void)state;
+    start_servers();
+    return 0;
+}
+
+static inline int stop_all(void **state)
+{
+    (void)state;
+    stop_servers();
+    return 0;
+}
+
+static inline int set_up(void **state)
+{
+    (void)state;
+    start_client(TEST_HTTPS_MODULE);
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    (void)state;
+    stop_client();
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+static inline unsigned port_of(const char *name)
 {
     char key[32];
     int length = snprintf(key, sizeof(key), "%s=", name);
-    const char *at = strstr(fixture->ports, key);
+    const char *at = strstr(fixture.ports, key);
     assert_non_null(at);
     return (unsigned)strtoul(at + length, NULL, 10);
 }
@@ -232,7 +262,7 @@ static inline bool note_body(struct azfn_span bytes, void *user_data)
     if (call->refusals_left > 0) {
         call->refusals_left--;
         if (call->resumes_at_once) {
-            azfn__https_client_resume(call->fixture->client, call->request);
+            azfn__https_client_resume(fixture.client, call->request);
         }
         say(call, "refused");
         return false;
@@ -279,11 +309,11 @@ static inline void note_done(enum azfn_error error, const char *reason, bool was
     snprintf(call->reason, sizeof(call->reason), "%s", reason);
     say(call, "done");
     call->request = NULL;
-    uv_stop(&call->fixture->loop); /* run_until_done() need not wait for anything else */
+    uv_stop(&fixture.loop); /* run_until_done() need not wait for anything else */
 }
 
 /* "good:/hello", "plain:/hello": the server by its name; or a whole URL. */
-static inline void url_of(const struct https_fixture *fixture, const char *target, char *out, size_t size)
+static inline void url_of(const char *target, char *out, size_t size)
 {
     const char *colon = strchr(target, ':');
     char name[32];
@@ -294,7 +324,7 @@ static inline void url_of(const struct https_fixture *fixture, const char *targe
     snprintf(name, sizeof(name), "%.*s", (int)(colon - target), target);
     bool is_plain = strcmp(name, "plain") == 0;
     snprintf(out, size, "%s://%s:%u%s", is_plain ? "http" : "https", is_plain ? "127.0.0.1" : "good.test",
-             port_of(fixture, name), colon + 1);
+             port_of(name), colon + 1);
 }
 
 static inline struct azfn__https_request_options options_of(struct call *call)
@@ -308,9 +338,9 @@ static inline struct azfn__https_request_options options_of(struct call *call)
         .user_data = call};
 }
 
-static inline void init_call(struct https_fixture *fixture, struct call *call)
+static inline void init_call(struct call *call)
 {
-    *call = (struct call){.fixture = fixture};
+    memset(call, 0, sizeof(*call));
     azfn__buffer_init(&call->body, (size_t)1 << 30);
 }
 
@@ -318,10 +348,10 @@ static inline enum azfn_error try_call(struct call *call, const char *target,
                                        struct azfn__https_request_options options)
 {
     char url[256];
-    url_of(call->fixture, target, url, sizeof(url));
+    url_of(target, url, sizeof(url));
     options.url = azfn_span_of(url);
     options.user_data = call;
-    return azfn__https_client_start(call->fixture->client, &options, &call->request);
+    return azfn__https_client_start(fixture.client, &options, &call->request);
 }
 
 static inline void start_call(struct call *call, const char *target, struct azfn__https_request_options options)
@@ -335,15 +365,15 @@ static inline void run_until_done(struct call *call)
     uint64_t limit_ms = test_now_ms() + WATCHDOG_S * 1000;
     while (!call->is_done) {
         assert_true(test_now_ms() < limit_ms);
-        uv_run(&call->fixture->loop, UV_RUN_ONCE);
+        uv_run(&fixture.loop, UV_RUN_ONCE);
     }
 }
 
-static inline void run_for(struct https_fixture *fixture, uint64_t time_ms)
+static inline void run_for(uint64_t time_ms)
 {
     uint64_t limit_ms = test_now_ms() + time_ms;
     while (test_now_ms() < limit_ms) {
-        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+        uv_run(&fixture.loop, UV_RUN_NOWAIT);
         usleep(500);
     }
 }
@@ -354,17 +384,16 @@ static inline void clean_up_call(struct call *call)
 }
 
 /* From start to end; clean_up_call() after it. */
-static inline void make_call(struct https_fixture *fixture, struct call *call, const char *target,
-                             struct azfn__https_request_options options)
+static inline void make_call(struct call *call, const char *target, struct azfn__https_request_options options)
 {
-    init_call(fixture, call);
+    init_call(call);
     start_call(call, target, options);
     run_until_done(call);
 }
 
-static inline void get(struct https_fixture *fixture, struct call *call, const char *target)
+static inline void get(struct call *call, const char *target)
 {
-    make_call(fixture, call, target, options_of(call));
+    make_call(call, target, options_of(call));
 }
 
 static inline bool has_body(const struct call *call, const char *text)

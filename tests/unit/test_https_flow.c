@@ -10,36 +10,6 @@
 
 #define MANY 1000
 
-static struct https_fixture fixture;
-
-static int set_up(void **state)
-{
-    (void)state;
-    start_client(&fixture, TEST_HTTPS_MODULE);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    stop_client(&fixture);
-    return 0;
-}
-
-static int start_all(void **state)
-{
-    (void)state;
-    start_servers(&fixture);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    stop_servers(&fixture);
-    return 0;
-}
-
 static size_t resident_bytes(void)
 {
     unsigned long pages = 0;
@@ -56,7 +26,7 @@ static void a_kept_connection_is_used_again(void **state)
     struct call call;
     char first[32];
     for (int i = 1; i <= 5; i++) {
-        get(&fixture, &call, "good:/where");
+        get(&call, "good:/where");
         assert_int_equal(call.error, AZFN_OK);
         azfn__buffer_append_char(&call.body, '\0');
         unsigned number = 0;
@@ -77,13 +47,13 @@ static void a_connection_that_the_server_ended_meanwhile_is_made_anew(void **sta
     static const char *const methods[] = {"GET", "POST"};
     for (size_t i = 0; i < 2; i++) {
         struct call call;
-        get(&fixture, &call, "good:/leave");
+        get(&call, "good:/leave");
         assert_int_equal(call.error, AZFN_OK);
         clean_up_call(&call);
-        run_for(&fixture, 50);
+        run_for(50);
         struct azfn__https_request_options options = options_of(&call);
         options.method = azfn_span_of(methods[i]);
-        make_call(&fixture, &call, "good:/hello", options);
+        make_call(&call, "good:/hello", options);
         assert_int_equal(call.error, AZFN_OK);
         clean_up_call(&call);
     }
@@ -94,7 +64,7 @@ static unsigned count_of(const char *path)
     struct call call;
     char target[64];
     snprintf(target, sizeof(target), "good:/count/%s", path);
-    get(&fixture, &call, target);
+    get(&call, target);
     azfn__buffer_append_char(&call.body, '\0');
     unsigned count = (unsigned)strtoul(call.body.data, NULL, 10);
     clean_up_call(&call);
@@ -116,10 +86,10 @@ static void what_is_not_idempotent_is_sent_once(void **state)
         struct call call;
         struct azfn__https_request_options options = options_of(&call);
         options.method = azfn_span_of(cases[i].method);
-        make_call(&fixture, &call, cases[i].target, options);
+        make_call(&call, cases[i].target, options);
         assert_int_equal(call.error, AZFN_OK);
         clean_up_call(&call);
-        make_call(&fixture, &call, cases[i].target, options);
+        make_call(&call, cases[i].target, options);
         assert_int_equal(call.error, cases[i].error);
         assert_true(call.was_sent);
         clean_up_call(&call);
@@ -130,7 +100,7 @@ static void what_is_not_idempotent_is_sent_once(void **state)
 static void send_text(const char *method, const char *target, struct azfn_span text, size_t piece, bool is_known,
                       bool pauses, struct call *call)
 {
-    init_call(&fixture, call);
+    init_call(call);
     call->send = text;
     call->send_piece = piece;
     call->pauses_sending = pauses;
@@ -143,7 +113,7 @@ static void send_text(const char *method, const char *target, struct azfn_span t
 static void resume_on_refusal(struct call *call, const char *where)
 {
     if (strncmp(where, "refused", 7) == 0) {
-        azfn__https_client_resume(call->fixture->client, call->request);
+        azfn__https_client_resume(fixture.client, call->request);
     }
 }
 
@@ -197,7 +167,7 @@ static void a_body_that_is_shorter_than_was_said_ends_the_request(void **state)
     options.method = AZFN__SPAN("POST");
     options.body_bytes = 5;
     options.callbacks.on_read = end_early;
-    make_call(&fixture, &call, "good:/echo", options);
+    make_call(&call, "good:/echo", options);
     assert_int_equal(call.error, AZFN_ERROR_UNAVAILABLE);
     assert_true(call.was_sent);
     clean_up_call(&call);
@@ -219,14 +189,14 @@ static void nothing_comes_while_the_receiver_is_not_ready(void **state)
 {
     (void)state;
     struct call call;
-    init_call(&fixture, &call);
+    init_call(&call);
     call.refusals_left = 1;
     start_call(&call, "good:/endless", options_of(&call));
     while (call.body_calls == 0) {
         uv_run(&fixture.loop, UV_RUN_ONCE);
     }
     size_t before = resident_bytes();
-    run_for(&fixture, 500);
+    run_for(500);
     assert_int_equal(call.body_calls, 1);
     assert_int_equal(call.body.length, 0);
     if (!getenv("AZFN_VALGRIND")) {
@@ -259,7 +229,7 @@ static void what_was_refused_comes_again_whole(void **state)
     static const size_t lengths[] = {3000000, 2000000, 5, 70000};
     for (size_t i = 0; i < 8; i++) {
         struct call call;
-        init_call(&fixture, &call);
+        init_call(&call);
         call.refusals_left = 1;
         call.resumes_at_once = i >= 4;
         call.hook = refuse_every_second;
@@ -275,10 +245,10 @@ static void the_last_bytes_may_be_refused_too(void **state)
 {
     (void)state;
     struct call call;
-    init_call(&fixture, &call);
+    init_call(&call);
     call.refusals_left = 1;
     start_call(&call, "good:/hello", options_of(&call));
-    run_for(&fixture, 300);
+    run_for(300);
     assert_int_equal(call.body_calls, 1);
     assert_false(call.is_done);
     azfn__https_client_resume(fixture.client, call.request);
@@ -295,10 +265,10 @@ static void no_more_is_read_of_a_body_than_the_server_takes(void **state)
     struct call call;
     send_text("POST", "good:/measure/20", azfn__span(text, sizeof(text)), 0, false, false, &call);
     call.repeats_sending = true;
-    run_for(&fixture, 1000);
+    run_for(1000);
     unsigned calls = call.read_calls;
     assert_true(calls > 0);
-    run_for(&fixture, 300);
+    run_for(300);
     assert_int_equal(call.read_calls, calls);
     azfn__https_client_cancel(fixture.client, call.request);
     clean_up_call(&call);
@@ -308,7 +278,7 @@ static void time_passes_while_it_waits(void **state)
 {
     (void)state;
     struct call call;
-    init_call(&fixture, &call);
+    init_call(&call);
     call.refusals_left = 1;
     struct azfn__https_request_options options = options_of(&call);
     options.timeout_ms = 300;
@@ -330,8 +300,8 @@ static void cancel_there(struct call *call, const char *where)
     const struct ending *ending = call->data;
     if (strcmp(where, ending->where) == 0) {
         assert_non_null(call->request);
-        azfn__https_client_cancel(call->fixture->client, call->request);
-        azfn__https_client_cancel(call->fixture->client, call->request); /* once more does no harm */
+        azfn__https_client_cancel(fixture.client, call->request);
+        azfn__https_client_cancel(fixture.client, call->request); /* once more does no harm */
         call->request = NULL;
         call->is_done = true; /* from here each call would be a mistake */
     }
@@ -346,7 +316,7 @@ static void it_may_be_cancelled_in_each_of_its_callbacks(void **state)
                                             {"head", "good:/early", true}};
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
         struct call call;
-        init_call(&fixture, &call);
+        init_call(&call);
         call.hook = cancel_there;
         call.data = (void *)&endings[i];
         call.refusals_left = strcmp(endings[i].where, "refused") == 0 ? 1 : 0;
@@ -357,13 +327,13 @@ static void it_may_be_cancelled_in_each_of_its_callbacks(void **state)
         options.body_bytes = endings[i].sends ? AZFN__HTTPS_UNKNOWN_LENGTH : 0;
         start_call(&call, endings[i].target, options);
         run_until_done(&call);
-        run_for(&fixture, 30);
+        run_for(30);
         assert_int_equal(call.error, AZFN_OK);
         clean_up_call(&call);
     }
     static const struct ending done = {"done", "good:/hello", false};
     struct call call;
-    init_call(&fixture, &call);
+    init_call(&call);
     call.hook = cancel_there;
     call.data = (void *)&done;
     start_call(&call, done.target, options_of(&call));
@@ -376,7 +346,7 @@ static void it_may_be_cancelled_at_any_time(void **state)
     (void)state;
     for (uint64_t after_us = 0; after_us < 12000; after_us += 200) {
         struct call call;
-        init_call(&fixture, &call);
+        init_call(&call);
         start_call(&call, after_us % 400 == 0 ? "good:/bytes/300000" : "tls12:/bytes/300000", options_of(&call));
         for (uint64_t passed_us = 0; passed_us < after_us && !call.is_done; passed_us += 100) {
             uv_run(&fixture.loop, UV_RUN_NOWAIT);
@@ -397,21 +367,21 @@ static void a_name_that_takes_its_time_delays_nobody(void **state)
     struct call slow;
     struct call quick;
     char url[64];
-    init_call(&fixture, &slow);
-    snprintf(url, sizeof(url), "https://slow.test:%u/hello", port_of(&fixture, "good"));
+    init_call(&slow);
+    snprintf(url, sizeof(url), "https://slow.test:%u/hello", port_of("good"));
     start_call(&slow, url, options_of(&slow));
     uint64_t before_ms = test_now_ms();
     while (atomic_load(&slow_names_under_way) == 0) {
         uv_run(&fixture.loop, UV_RUN_NOWAIT);
     }
-    get(&fixture, &quick, "good:/hello");
+    get(&quick, "good:/hello");
     assert_int_equal(quick.error, AZFN_OK);
     clean_up_call(&quick);
     azfn__https_client_cancel(fixture.client, slow.request);
     clean_up_call(&slow);
     struct azfn__https_request_options options = options_of(&slow);
     options.connect_timeout_ms = 100;
-    make_call(&fixture, &slow, url, options);
+    make_call(&slow, url, options);
     assert_int_equal(slow.error, AZFN_ERROR_TIMEOUT);
     assert_false(slow.was_sent);
     clean_up_call(&slow);
@@ -429,10 +399,10 @@ static void names_that_nobody_waits_for_any_more_do_not_pile_up(void **state)
     (void)state;
     char url[64];
     unsigned most = 0;
-    snprintf(url, sizeof(url), "https://slow.test:%u/hello", port_of(&fixture, "good"));
+    snprintf(url, sizeof(url), "https://slow.test:%u/hello", port_of("good"));
     for (int i = 0; i < 400; i++) {
         struct call call;
-        init_call(&fixture, &call);
+        init_call(&call);
         struct azfn__https_request_options options = options_of(&call);
         options.timeout_ms = i % 2 == 0 ? 1 : 20000;
         start_call(&call, url, options);
@@ -453,17 +423,17 @@ static void names_that_nobody_waits_for_any_more_do_not_pile_up(void **state)
     }
     assert_in_range(most, 1, 64);
     struct call quick; /* a token, say */
-    init_call(&fixture, &quick);
+    init_call(&quick);
     struct azfn__https_request_options options = options_of(&quick);
     options.goes_first = true;
-    make_call(&fixture, &quick, "good:/hello", options);
+    make_call(&quick, "good:/hello", options);
     assert_int_equal(quick.error, AZFN_OK);
     clean_up_call(&quick);
     while (atomic_load(&slow_names_under_way) > 0) {
-        run_for(&fixture, 20);
+        run_for(20);
     }
-    run_for(&fixture, 100);
-    get(&fixture, &quick, "good:/hello"); /* all places are free again */
+    run_for(100);
+    get(&quick, "good:/hello"); /* all places are free again */
     assert_int_equal(quick.error, AZFN_OK);
     clean_up_call(&quick);
 }
@@ -480,7 +450,7 @@ static void a_thousand_requests_share_a_few_connections(void **state)
     static struct call calls[MANY];
     unsigned left = MANY;
     for (size_t i = 0; i < MANY; i++) {
-        init_call(&fixture, &calls[i]);
+        init_call(&calls[i]);
         calls[i].hook = end_it;
         calls[i].data = &left;
         start_call(&calls[i], "good:/where", options_of(&calls[i]));
@@ -507,7 +477,7 @@ static void those_that_wait_for_a_connection_have_their_time_limit_too(void **st
     static struct call calls[100];
     unsigned left = 100;
     for (size_t i = 0; i < 100; i++) {
-        init_call(&fixture, &calls[i]);
+        init_call(&calls[i]);
         calls[i].hook = end_it;
         calls[i].data = &left;
         struct azfn__https_request_options options = options_of(&calls[i]);
@@ -534,14 +504,14 @@ static void what_others_wait_for_goes_first(void **state)
     static struct call calls[80];
     struct call first;
     for (size_t i = 0; i < 80; i++) {
-        init_call(&fixture, &calls[i]);
+        init_call(&calls[i]);
         start_call(&calls[i], "good:/never", options_of(&calls[i]));
     }
-    run_for(&fixture, 100);
+    run_for(100);
     struct azfn__https_request_options options = options_of(&first);
     options.goes_first = true;
     options.timeout_ms = 5000;
-    make_call(&fixture, &first, "good:/hello", options);
+    make_call(&first, "good:/hello", options);
     assert_int_equal(first.error, AZFN_OK);
     clean_up_call(&first);
     for (size_t i = 0; i < 80; i++) {
@@ -564,13 +534,13 @@ static void start_next_and_cancel_another(struct call *call, const char *where)
     }
     if (chain->started < 4) {
         struct call *next = &chain->calls[chain->started++];
-        init_call(call->fixture, next);
+        init_call(next);
         next->hook = start_next_and_cancel_another;
         next->data = chain;
         start_call(next, "good:/hello", options_of(next));
     }
     if (strcmp(where, "done") == 0 && chain->calls[0].request && call != &chain->calls[0]) {
-        azfn__https_client_cancel(call->fixture->client, chain->calls[0].request);
+        azfn__https_client_cancel(fixture.client, chain->calls[0].request);
         chain->calls[0].request = NULL;
         chain->calls[0].is_done = true;
     }
@@ -580,9 +550,9 @@ static void callbacks_may_start_and_cancel_others(void **state)
 {
     (void)state;
     struct chain chain = {.started = 2};
-    init_call(&fixture, &chain.calls[0]);
+    init_call(&chain.calls[0]);
     start_call(&chain.calls[0], "good:/never", options_of(&chain.calls[0]));
-    init_call(&fixture, &chain.calls[1]);
+    init_call(&chain.calls[1]);
     chain.calls[1].hook = start_next_and_cancel_another;
     chain.calls[1].data = &chain;
     start_call(&chain.calls[1], "good:/hello", options_of(&chain.calls[1]));
@@ -597,17 +567,16 @@ static void what_is_in_flight_ends_with_the_client(void **state)
 {
     (void)state;
     static const char *const targets[] = {"good:/never", "good:/endless", "https://slow.test:1/", "good:/trickle"};
-    struct https_fixture other = fixture;
-    start_client(&other, TEST_HTTPS_MODULE);
+    start_client(TEST_HTTPS_MODULE);
     struct call calls[4];
     for (size_t i = 0; i < 4; i++) {
-        init_call(&other, &calls[i]);
+        init_call(&calls[i]);
         calls[i].refusals_left = 1;
         start_call(&calls[i], targets[i], options_of(&calls[i]));
     }
-    run_for(&other, 100);
+    run_for(100);
     uint64_t before_ms = test_now_ms();
-    stop_client(&other);
+    stop_client();
     assert_true(test_now_ms() - before_ms < 1000);
     for (size_t i = 0; i < 4; i++) {
         assert_false(calls[i].is_done);
@@ -622,32 +591,26 @@ static void what_is_in_flight_ends_with_the_client(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_kept_connection_is_used_again),
-        cmocka_unit_test(a_connection_that_the_server_ended_meanwhile_is_made_anew),
-        cmocka_unit_test(what_is_not_idempotent_is_sent_once),
-        cmocka_unit_test(a_body_is_sent_with_its_length_or_in_chunks),
-        cmocka_unit_test(a_body_that_is_shorter_than_was_said_ends_the_request),
-        cmocka_unit_test(an_answer_may_come_before_the_body_was_sent),
-        cmocka_unit_test(nothing_comes_while_the_receiver_is_not_ready),
-        cmocka_unit_test(what_was_refused_comes_again_whole),
-        cmocka_unit_test(the_last_bytes_may_be_refused_too),
-        cmocka_unit_test(no_more_is_read_of_a_body_than_the_server_takes),
-        cmocka_unit_test(time_passes_while_it_waits),
-        cmocka_unit_test(it_may_be_cancelled_in_each_of_its_callbacks),
-        cmocka_unit_test(it_may_be_cancelled_at_any_time),
-        cmocka_unit_test(a_name_that_takes_its_time_delays_nobody),
-        cmocka_unit_test(names_that_nobody_waits_for_any_more_do_not_pile_up),
-        cmocka_unit_test(a_thousand_requests_share_a_few_connections),
-        cmocka_unit_test(what_others_wait_for_goes_first),
-        cmocka_unit_test(those_that_wait_for_a_connection_have_their_time_limit_too),
-        cmocka_unit_test(callbacks_may_start_and_cancel_others),
-        cmocka_unit_test(what_is_in_flight_ends_with_the_client),
+        TEST(a_kept_connection_is_used_again),
+        TEST(a_connection_that_the_server_ended_meanwhile_is_made_anew),
+        TEST(what_is_not_idempotent_is_sent_once),
+        TEST(a_body_is_sent_with_its_length_or_in_chunks),
+        TEST(a_body_that_is_shorter_than_was_said_ends_the_request),
+        TEST(an_answer_may_come_before_the_body_was_sent),
+        TEST(nothing_comes_while_the_receiver_is_not_ready),
+        TEST(what_was_refused_comes_again_whole),
+        TEST(the_last_bytes_may_be_refused_too),
+        TEST(no_more_is_read_of_a_body_than_the_server_takes),
+        TEST(time_passes_while_it_waits),
+        TEST(it_may_be_cancelled_in_each_of_its_callbacks),
+        TEST(it_may_be_cancelled_at_any_time),
+        TEST(a_name_that_takes_its_time_delays_nobody),
+        TEST(names_that_nobody_waits_for_any_more_do_not_pile_up),
+        TEST(a_thousand_requests_share_a_few_connections),
+        TEST(what_others_wait_for_goes_first),
+        TEST(those_that_wait_for_a_connection_have_their_time_limit_too),
+        TEST(callbacks_may_start_and_cancel_others),
+        cmocka_unit_test(what_is_in_flight_ends_with_the_client), /* ends its client itself */
     };
-    struct CMUnitTest with_client[sizeof(tests) / sizeof(tests[0])];
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-        with_client[i] = tests[i];
-        with_client[i].setup_func = set_up;
-        with_client[i].teardown_func = tear_down;
-    }
-    return cmocka_run_group_tests(with_client, start_all, stop_all);
+    return cmocka_run_group_tests(tests, start_all, stop_all);
 }

@@ -8,40 +8,10 @@
 
 #include "unit/https_fixture.h"
 
-static struct https_fixture fixture;
-
-static int set_up(void **state)
-{
-    (void)state;
-    start_client(&fixture, TEST_HTTPS_MODULE);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    stop_client(&fixture);
-    return 0;
-}
-
-static int start_all(void **state)
-{
-    (void)state;
-    start_servers(&fixture);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    stop_servers(&fixture);
-    return 0;
-}
-
 static void expect_failure(const char *target, enum azfn_error error)
 {
     struct call call;
-    get(&fixture, &call, target);
+    get(&call, target);
     if (call.error != error) {
         fail_msg("%s: %s, %s", target, azfn_error_name(call.error), call.reason);
     }
@@ -52,7 +22,7 @@ static void an_answer_comes_with_its_head_and_its_body(void **state)
 {
     (void)state;
     struct call call;
-    get(&fixture, &call, "good:/hello");
+    get(&call, "good:/hello");
     assert_int_equal(call.error, AZFN_OK);
     assert_int_equal(call.status, 200);
     assert_int_equal(call.head_count, 1);
@@ -79,13 +49,13 @@ static void what_is_sent_is_what_the_caller_said(void **state)
         options.method = azfn_span_of(methods[i]);
         options.headers = headers;
         options.header_count = sizeof(headers) / sizeof(headers[0]);
-        make_call(&fixture, &call, "good:/head/../x?a=%20b#c", options);
+        make_call(&call, "good:/head/../x?a=%20b#c", options);
         assert_int_equal(call.error, AZFN_OK);
         assert_int_equal(call.status, 200);
         snprintf(expected, sizeof(expected),
                  "%s /head/../x?a=%%20b HTTP/1.1\r\nHost: good.test:%u\r\nUser-Agent: azfn/0.1.0\r\n"
                  "Authorization: Bearer abc\r\nx-empty:%s",
-                 methods[i], port_of(&fixture, "good"), i >= 2 && i <= 4 ? "\r\nContent-Length: 0" : "");
+                 methods[i], port_of("good"), i >= 2 && i <= 4 ? "\r\nContent-Length: 0" : "");
         assert_true(has_body(&call, expected));
         clean_up_call(&call);
     }
@@ -98,7 +68,7 @@ static void a_head_request_has_no_body(void **state)
     struct azfn__https_request_options options = options_of(&call);
     options.method = AZFN__SPAN("HEAD");
     options.max_body_bytes = 10;
-    make_call(&fixture, &call, "good:/hello", options);
+    make_call(&call, "good:/hello", options);
     assert_int_equal(call.error, AZFN_OK);
     assert_int_equal(call.status, 200);
     assert_int_equal(call.body_calls, 0);
@@ -109,13 +79,13 @@ static void answers_without_a_body_have_a_head(void **state)
 {
     (void)state;
     struct call call;
-    get(&fixture, &call, "good:/empty");
+    get(&call, "good:/empty");
     assert_int_equal(call.error, AZFN_OK);
     assert_int_equal(call.status, 204);
     assert_int_equal(call.head_count, 1);
     assert_int_equal(call.body.length, 0);
     clean_up_call(&call);
-    get(&fixture, &call, "good:/status/503");
+    get(&call, "good:/status/503");
     assert_int_equal(call.error, AZFN_OK);
     assert_int_equal(call.status, 503);
     clean_up_call(&call);
@@ -125,13 +95,13 @@ static void interim_answers_and_trailers_are_dropped(void **state)
 {
     (void)state;
     struct call call;
-    get(&fixture, &call, "good:/interim");
+    get(&call, "good:/interim");
     assert_int_equal(call.status, 200);
     assert_int_equal(call.head_count, 1);
     assert_string_equal(call.headers, "Content-Length: 5\n");
     assert_true(has_body(&call, "final"));
     clean_up_call(&call);
-    get(&fixture, &call, "good:/chunked/3");
+    get(&call, "good:/chunked/3");
     assert_int_equal(call.error, AZFN_OK);
     assert_string_equal(call.headers, "Transfer-Encoding: chunked\n");
     assert_int_equal(call.body.length, 3000);
@@ -144,7 +114,7 @@ static void a_certificate_has_to_be_valid_and_of_the_host(void **state)
     static const char *const targets[] = {"elsewhere:/hello", "expired:/hello", "unknown:/hello", "public:/hello"};
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         struct call call;
-        get(&fixture, &call, targets[i]);
+        get(&call, targets[i]);
         assert_int_equal(call.error, AZFN_ERROR_FORBIDDEN);
         assert_false(call.was_sent);
         assert_int_equal(call.head_count, 0);
@@ -156,10 +126,10 @@ static void tls_1_2_is_enough_and_1_1_is_not(void **state)
 {
     (void)state;
     struct call call;
-    get(&fixture, &call, "tls12:/hello");
+    get(&call, "tls12:/hello");
     assert_int_equal(call.error, AZFN_OK);
     clean_up_call(&call);
-    get(&fixture, &call, "old:/hello");
+    get(&call, "old:/hello");
     assert_int_equal(call.error, AZFN_ERROR_UNAVAILABLE);
     assert_false(call.was_sent);
     clean_up_call(&call);
@@ -173,11 +143,11 @@ static void the_development_authority_is_trusted_only_where_that_is_said(void **
     for (int i = 0; i < 2; i++) {
         struct azfn__https_request_options options = options_of(&call);
         options.trust = AZFN__HTTPS_TRUST_SYSTEM;
-        make_call(&fixture, &call, "good:/hello", options);
+        make_call(&call, "good:/hello", options);
         assert_int_equal(call.error, AZFN_ERROR_FORBIDDEN);
         assert_false(call.was_sent);
         clean_up_call(&call);
-        get(&fixture, &call, "good:/hello");
+        get(&call, "good:/hello");
         assert_int_equal(call.error, AZFN_OK);
         clean_up_call(&call);
     }
@@ -187,13 +157,13 @@ static void a_redirect_is_an_answer_like_others(void **state)
 {
     (void)state;
     struct call call;
-    get(&fixture, &call, "good:/redirect");
+    get(&call, "good:/redirect");
     assert_int_equal(call.error, AZFN_OK);
     assert_int_equal(call.status, 302);
     assert_non_null(strstr(call.headers, "Location: /redirected\n"));
     assert_true(has_body(&call, "elsewhere"));
     clean_up_call(&call);
-    get(&fixture, &call, "good:/count/redirected");
+    get(&call, "good:/count/redirected");
     assert_true(has_body(&call, "0"));
     clean_up_call(&call);
 }
@@ -214,14 +184,14 @@ static void the_environment_changes_nothing(void **state)
     }
     setenv("SSL_CERT_FILE", "/dev/null", 1);
     struct call call;
-    get(&fixture, &call, "good:/head");
+    get(&call, "good:/head");
     assert_int_equal(call.error, AZFN_OK);
     azfn__buffer_append_char(&call.body, '\0');
     assert_null(strstr(call.body.data, "Authorization"));
     clean_up_call(&call);
     struct azfn__https_request_options options = options_of(&call);
     options.trust = AZFN__HTTPS_PLAIN_HTTP;
-    make_call(&fixture, &call, "plain:/hello", options);
+    make_call(&call, "plain:/hello", options);
     assert_int_equal(call.error, AZFN_OK);
     clean_up_call(&call);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -274,7 +244,7 @@ static void plain_http_is_for_addresses_of_this_machine_and_its_link(void **stat
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct call call;
-        init_call(&fixture, &call);
+        init_call(&call);
         struct azfn__https_request_options options = options_of(&call);
         options.trust = cases[i].trust;
         enum azfn_error error = try_call(&call, cases[i].url, options);
@@ -301,7 +271,7 @@ static void what_could_become_another_request_is_refused(void **state)
         {AZFN__SPAN(""), AZFN__SPAN("a")},
     };
     struct call call;
-    init_call(&fixture, &call);
+    init_call(&call);
     struct azfn__https_request_options options = options_of(&call);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         options.headers = &cases[i];
@@ -344,7 +314,7 @@ static void a_body_that_is_too_large_is_a_limit(void **state)
         struct call call;
         struct azfn__https_request_options options = options_of(&call);
         options.max_body_bytes = cases[i].max_body_bytes;
-        make_call(&fixture, &call, cases[i].target, options);
+        make_call(&call, cases[i].target, options);
         assert_int_equal(call.error, cases[i].error);
         assert_int_equal(call.head_count, cases[i].head_count);
         assert_true(call.body.length <= cases[i].max_body_bytes);
@@ -375,7 +345,7 @@ static void a_head_that_is_too_large_is_a_limit(void **state)
         struct call call;
         struct azfn__https_request_options options = options_of(&call);
         options.max_head_bytes = cases[i].max_head_bytes;
-        make_call(&fixture, &call, cases[i].target, options);
+        make_call(&call, cases[i].target, options);
         if (call.error != cases[i].error) {
             fail_msg("%s: %s, %s", cases[i].target, azfn_error_name(call.error), call.reason);
         }
@@ -392,7 +362,7 @@ static void time_is_a_limit(void **state)
         struct azfn__https_request_options options = options_of(&call);
         options.timeout_ms = 300;
         uint64_t before_ms = test_now_ms();
-        make_call(&fixture, &call, targets[i], options);
+        make_call(&call, targets[i], options);
         assert_int_equal(call.error, AZFN_ERROR_TIMEOUT);
         assert_true(call.was_sent);
         assert_in_range(test_now_ms() - before_ms, 300, 5000);
@@ -404,7 +374,7 @@ static void a_server_that_is_not_there_is_unavailable(void **state)
 {
     (void)state;
     struct call call;
-    get(&fixture, &call, "https://good.test:1/");
+    get(&call, "https://good.test:1/");
     assert_int_equal(call.error, AZFN_ERROR_UNAVAILABLE);
     assert_false(call.was_sent);
     clean_up_call(&call);
@@ -422,10 +392,10 @@ static void an_answer_that_is_cut_off_is_unavailable(void **state)
     expect_failure("good:/until-close/cut", AZFN_ERROR_UNAVAILABLE);
     expect_failure("tls12:/until-close/cut", AZFN_ERROR_UNAVAILABLE);
     struct call call;
-    get(&fixture, &call, "tls12:/until-close");
+    get(&call, "tls12:/until-close");
     assert_int_equal(call.error, AZFN_OK);
     clean_up_call(&call);
-    get(&fixture, &call, "good:/until-close");
+    get(&call, "good:/until-close");
     assert_int_equal(call.error, AZFN_OK);
     assert_true(has_body(&call, "up to the end"));
     clean_up_call(&call);
@@ -447,34 +417,28 @@ static void what_is_not_http_is_a_syntax_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_answer_comes_with_its_head_and_its_body),
-        cmocka_unit_test(what_is_sent_is_what_the_caller_said),
-        cmocka_unit_test(a_head_request_has_no_body),
-        cmocka_unit_test(answers_without_a_body_have_a_head),
-        cmocka_unit_test(interim_answers_and_trailers_are_dropped),
-        cmocka_unit_test(a_certificate_has_to_be_valid_and_of_the_host),
-        cmocka_unit_test(tls_1_2_is_enough_and_1_1_is_not),
-        cmocka_unit_test(the_development_authority_is_trusted_only_where_that_is_said),
-        cmocka_unit_test(a_redirect_is_an_answer_like_others),
-        cmocka_unit_test(the_environment_changes_nothing),
-        cmocka_unit_test(plain_http_is_for_addresses_of_this_machine_and_its_link),
-        cmocka_unit_test(what_could_become_another_request_is_refused),
-        cmocka_unit_test(a_body_that_is_too_large_is_a_limit),
-        cmocka_unit_test(a_head_that_is_too_large_is_a_limit),
-        cmocka_unit_test(time_is_a_limit),
-        cmocka_unit_test(a_server_that_is_not_there_is_unavailable),
-        cmocka_unit_test(an_answer_that_is_cut_off_is_unavailable),
-        cmocka_unit_test(what_is_not_http_is_a_syntax_error),
+        TEST(an_answer_comes_with_its_head_and_its_body),
+        TEST(what_is_sent_is_what_the_caller_said),
+        TEST(a_head_request_has_no_body),
+        TEST(answers_without_a_body_have_a_head),
+        TEST(interim_answers_and_trailers_are_dropped),
+        TEST(a_certificate_has_to_be_valid_and_of_the_host),
+        TEST(tls_1_2_is_enough_and_1_1_is_not),
+        TEST(the_development_authority_is_trusted_only_where_that_is_said),
+        TEST(a_redirect_is_an_answer_like_others),
+        TEST(the_environment_changes_nothing),
+        TEST(plain_http_is_for_addresses_of_this_machine_and_its_link),
+        TEST(what_could_become_another_request_is_refused),
+        TEST(a_body_that_is_too_large_is_a_limit),
+        TEST(a_head_that_is_too_large_is_a_limit),
+        TEST(time_is_a_limit),
+        TEST(a_server_that_is_not_there_is_unavailable),
+        TEST(an_answer_that_is_cut_off_is_unavailable),
+        TEST(what_is_not_http_is_a_syntax_error),
     };
-    struct CMUnitTest with_client[sizeof(tests) / sizeof(tests[0])];
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-        with_client[i] = tests[i];
-        with_client[i].setup_func = set_up;
-        with_client[i].teardown_func = tear_down;
-    }
     char key_log[128];
     snprintf(key_log, sizeof(key_log), "/tmp/azfn-key-log-%ld", (long)getpid());
     setenv("TEST_KEY_LOG", key_log, 1);
     setenv("SSLKEYLOGFILE", key_log, 1);
-    return cmocka_run_group_tests(with_client, start_all, stop_all);
+    return cmocka_run_group_tests(tests, start_all, stop_all);
 }

@@ -8,23 +8,18 @@
 
 #include "unit/https_fixture.h"
 
-static struct https_fixture fixture;
-
 /* The module looks into the current folder. */
-static int start_all(void **state)
+static int start_in_folder(void **state)
 {
-    (void)state;
-    start_servers(&fixture);
+    start_all(state);
     assert_int_equal(chdir(fixture.folder), 0);
     return 0;
 }
 
-static int stop_all(void **state)
+static int stop_in_folder(void **state)
 {
-    (void)state;
     assert_int_equal(chdir("/"), 0);
-    stop_servers(&fixture);
-    return 0;
+    return stop_all(state);
 }
 
 static enum azfn_error ask(const char *target, enum azfn__https_trust trust, char *out_reason, size_t size)
@@ -32,7 +27,7 @@ static enum azfn_error ask(const char *target, enum azfn__https_trust trust, cha
     struct call call;
     struct azfn__https_request_options options = options_of(&call);
     options.trust = trust;
-    make_call(&fixture, &call, target, options);
+    make_call(&call, target, options);
     assert_int_equal(call.was_sent, call.error == AZFN_OK);
     if (out_reason) {
         snprintf(out_reason, size, "%s", call.reason);
@@ -45,11 +40,11 @@ static void without_a_bundle_nobody_is_trusted(void **state)
 {
     (void)state;
     char reason[160];
-    start_client(&fixture, TEST_HTTPS_MODULE_OTHER_BUNDLE);
+    start_client(TEST_HTTPS_MODULE_OTHER_BUNDLE);
     assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_SYSTEM, reason, sizeof(reason)), AZFN_ERROR_FORBIDDEN);
     assert_non_null(strstr(reason, "no bundle of certificate authorities"));
     assert_int_equal(ask("good:/hello", AZFN__HTTPS_TRUST_DEVELOPMENT, NULL, 0), AZFN_OK);
-    stop_client(&fixture);
+    stop_client();
 }
 
 static void a_bundle_without_certificates_is_none(void **state)
@@ -59,9 +54,9 @@ static void a_bundle_without_certificates_is_none(void **state)
     assert_non_null(file);
     fprintf(file, "# nothing\n-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n");
     fclose(file);
-    start_client(&fixture, TEST_HTTPS_MODULE_OTHER_BUNDLE);
+    start_client(TEST_HTTPS_MODULE_OTHER_BUNDLE);
     assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_SYSTEM, NULL, 0), AZFN_ERROR_FORBIDDEN);
-    stop_client(&fixture);
+    stop_client();
     assert_int_equal(unlink("azfn-test-bundle.pem"), 0);
 }
 
@@ -69,7 +64,7 @@ static void each_trust_has_its_own_authorities_and_connections(void **state)
 {
     (void)state;
     assert_int_equal(symlink("system.pem", "azfn-test-bundle.pem"), 0);
-    start_client(&fixture, TEST_HTTPS_MODULE_OTHER_BUNDLE);
+    start_client(TEST_HTTPS_MODULE_OTHER_BUNDLE);
     /* the bundle is in memory: no file has to be there any more */
     assert_int_equal(unlink("azfn-test-bundle.pem"), 0);
     for (int i = 0; i < 2; i++) {
@@ -78,7 +73,7 @@ static void each_trust_has_its_own_authorities_and_connections(void **state)
         assert_int_equal(ask("good:/hello", AZFN__HTTPS_TRUST_SYSTEM, NULL, 0), AZFN_ERROR_FORBIDDEN);
         assert_int_equal(ask("good:/hello", AZFN__HTTPS_TRUST_DEVELOPMENT, NULL, 0), AZFN_OK);
     }
-    stop_client(&fixture);
+    stop_client();
 }
 
 static void without_an_authority_for_development_nobody_is_trusted_there(void **state)
@@ -87,13 +82,13 @@ static void without_an_authority_for_development_nobody_is_trusted_there(void **
     char reason[160];
     fixture.ca[0] = '\0';
     assert_int_equal(symlink("system.pem", "azfn-test-bundle.pem"), 0);
-    start_client(&fixture, TEST_HTTPS_MODULE_OTHER_BUNDLE);
+    start_client(TEST_HTTPS_MODULE_OTHER_BUNDLE);
     assert_int_equal(ask("good:/hello", AZFN__HTTPS_TRUST_DEVELOPMENT, reason, sizeof(reason)),
                      AZFN_ERROR_FORBIDDEN);
     assert_string_equal(reason, "there is no authority for development");
     assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_DEVELOPMENT, NULL, 0), AZFN_ERROR_FORBIDDEN);
     assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_SYSTEM, NULL, 0), AZFN_OK);
-    stop_client(&fixture);
+    stop_client();
 }
 
 int main(void)
@@ -104,5 +99,5 @@ int main(void)
         cmocka_unit_test(each_trust_has_its_own_authorities_and_connections),
         cmocka_unit_test(without_an_authority_for_development_nobody_is_trusted_there),
     };
-    return cmocka_run_group_tests(tests, start_all, stop_all);
+    return cmocka_run_group_tests(tests, start_in_folder, stop_in_folder);
 }

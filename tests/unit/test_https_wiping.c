@@ -13,8 +13,6 @@
 
 #define CANARY "a-canary-that-nobody-else-has"
 
-static struct https_fixture fixture;
-
 #ifndef AZFN_SANITIZE
 void __libc_free(void *memory);
 void *__libc_realloc(void *memory, size_t size);
@@ -48,7 +46,7 @@ static void exchange(const char *target)
     const struct azfn__https_header headers[] = {{AZFN__SPAN("authorization"), AZFN__SPAN("Bearer " CANARY)},
                                                  {AZFN__SPAN("x-key"), AZFN__SPAN(CANARY)}};
     struct azfn__https_request_options options = options_of(&call);
-    init_call(&fixture, &call);
+    init_call(&call);
     call.send = AZFN__SPAN("{\"token\": \"" CANARY "\"}");
     options.method = AZFN__SPAN("POST");
     options.headers = headers;
@@ -68,9 +66,9 @@ static void cancel_one(const char *target)
     struct azfn__https_request_options options = options_of(&call);
     options.headers = &header;
     options.header_count = 1;
-    init_call(&fixture, &call);
+    init_call(&call);
     start_call(&call, target, options);
-    run_for(&fixture, 50);
+    run_for(50);
     azfn__https_client_cancel(fixture.client, call.request);
     clean_up_call(&call);
 }
@@ -81,12 +79,12 @@ static unsigned count_findings(const char *module, const char *echo, const char 
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        start_client(&fixture, module);
+        start_client(module);
         atomic_store(&is_watching, true);
         exchange(echo);
         exchange(echo);
         cancel_one(never);
-        stop_client(&fixture);
+        stop_client();
         unsigned found = atomic_load(&found_count);
         _exit(found < 100 ? (int)found : 100);
     }
@@ -113,25 +111,9 @@ static void what_is_freed_without_wiping_is_seen(void **state)
 }
 #endif
 
-static int start_all(void **state)
-{
-    (void)state;
-    start_servers(&fixture);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    stop_servers(&fixture);
-    return 0;
-}
-
 int main(void)
 {
 #ifdef AZFN_SANITIZE
-    (void)start_all;
-    (void)stop_all;
     printf("SKIPPED: the sanitizers have a free() of their own\n");
     return 0;
 #else
