@@ -72,36 +72,48 @@ static size_t drain(struct azfn__log_stream *stream, int reader, size_t length)
     return total / length;
 }
 
-static void make_pipe(int ends[2])
+static struct azfn__log_stream stream;
+static int ends[2]; /* of the pipe or socket that it writes to; -1: closed */
+
+static void close_end(int end)
 {
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    if (ends[end] >= 0) {
+        assert_int_equal(close(ends[end]), 0);
+    }
+    ends[end] = -1;
 }
 
-static void close_both(int ends[2])
+static int open_pipe(void **state)
 {
-    close(ends[READ]);
-    close(ends[WRITE]);
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    azfn__log_stream_init(&stream, ends[WRITE]);
+    return 0;
+}
+
+static int close_pipe(void **state)
+{
+    (void)state;
+    azfn__log_stream_clean_up(&stream);
+    close_end(READ);
+    close_end(WRITE);
+    return 0;
 }
 
 static void a_full_pipe_does_not_block_whatever_the_length_of_lines(void **state)
 {
-    (void)state;
     static const size_t lengths[] = {1, 17, 400, PIPE_BUF - 1, PIPE_BUF, PIPE_BUF + 1, 5003, 8192};
     for (int is_own = 0; is_own < 2; is_own++) {
         /* valgrind takes its time for a quarter of a million lines */
         for (size_t i = getenv("AZFN_VALGRIND") ? 2 : 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-            struct azfn__log_stream stream;
-            int ends[2];
-            make_pipe(ends);
-            azfn__log_stream_init(&stream, ends[WRITE]);
+            open_pipe(state);
             if (is_own) {
                 azfn__log_stream_make_own(&stream);
                 assert_int_equal(stream.kind, AZFN__LOG_STREAM_OWN);
             }
             size_t count = fill(&stream, lengths[i]);
             assert_int_equal(drain(&stream, ends[READ], lengths[i]), count);
-            azfn__log_stream_clean_up(&stream);
-            close_both(ends);
+            close_pipe(state);
         }
     }
 }
@@ -109,11 +121,7 @@ static void a_full_pipe_does_not_block_whatever_the_length_of_lines(void **state
 static void a_reader_that_takes_little_at_a_time_gets_every_line_whole(void **state)
 {
     (void)state;
-    struct azfn__log_stream stream;
-    int ends[2];
     char bytes[1000];
-    make_pipe(ends);
-    azfn__log_stream_init(&stream, ends[WRITE]);
     size_t count = fill(&stream, 700);
     size_t taken = 0;
     while (stream.pending.length > 0) {
@@ -126,17 +134,11 @@ static void a_reader_that_takes_little_at_a_time_gets_every_line_whole(void **st
         left -= read_some(ends[READ], bytes, sizeof(bytes));
     }
     assert_int_equal(read_some(ends[READ], bytes, sizeof(bytes)), 0);
-    azfn__log_stream_clean_up(&stream);
-    close_both(ends);
 }
 
 static void a_line_has_room_or_is_refused_whole(void **state)
 {
     (void)state;
-    struct azfn__log_stream stream;
-    int ends[2];
-    make_pipe(ends);
-    azfn__log_stream_init(&stream, ends[WRITE]);
     fill(&stream, 8192);
     size_t pending = stream.pending.length;
     assert_false(azfn__log_stream_add(&stream, line_of(ROOM / 2), ROOM));
@@ -147,38 +149,26 @@ static void a_line_has_room_or_is_refused_whole(void **state)
         assert_true(azfn__log_stream_add(&stream, line_of(ROOM - pending), ROOM));
     }
     assert_int_equal(stream.pending.length, ROOM);
-    azfn__log_stream_clean_up(&stream);
-    close_both(ends);
 }
 
 static void an_own_description_leaves_the_others_as_it_is(void **state)
 {
     (void)state;
-    struct azfn__log_stream stream;
-    int ends[2];
-    make_pipe(ends);
     int hosts = dup(ends[WRITE]); /* the same description */
-    azfn__log_stream_init(&stream, ends[WRITE]);
     azfn__log_stream_make_own(&stream);
     assert_int_equal(fcntl(hosts, F_GETFL) & O_NONBLOCK, 0);
     assert_int_equal(fcntl(ends[WRITE], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
     /* nothing else is open: the reader sees the end of file */
     close(hosts);
-    close(ends[WRITE]);
+    close_end(WRITE);
     char byte;
     assert_int_equal(read(ends[READ], &byte, 1), 0);
-    close(ends[READ]);
-    azfn__log_stream_clean_up(&stream);
 }
 
 /* Room for a page is what poll() looks for, and somebody else may take it. */
 static void an_own_description_needs_no_poll(void **state)
 {
     (void)state;
-    struct azfn__log_stream stream;
-    int ends[2];
-    make_pipe(ends);
-    azfn__log_stream_init(&stream, ends[WRITE]);
     azfn__log_stream_make_own(&stream);
     int other = dup(ends[WRITE]);
     while (write(other, line_of(PIPE_BUF).data, PIPE_BUF) > 0) {
@@ -188,14 +178,11 @@ static void an_own_description_needs_no_poll(void **state)
     assert_int_equal(stream.pending.length, 100);
     assert_false(stream.is_closed);
     close(other);
-    azfn__log_stream_clean_up(&stream);
-    close_both(ends);
 }
 
 static void a_terminal_that_is_not_read_does_not_block(void **state)
 {
     (void)state;
-    struct azfn__log_stream stream;
     struct termios raw;
     int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) {
@@ -218,20 +205,16 @@ static void a_terminal_that_is_not_read_does_not_block(void **state)
 
 static void a_socket_that_is_not_read_does_not_block(void **state)
 {
-    (void)state;
-    struct azfn__log_stream stream;
-    int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     azfn__log_stream_init(&stream, ends[WRITE]);
     azfn__log_stream_make_own(&stream);
     size_t count = fill(&stream, 700);
     assert_int_equal(fcntl(ends[WRITE], F_GETFL) & O_NONBLOCK, 0);
     assert_int_equal(drain(&stream, ends[READ], 700), count);
-    close(ends[READ]);
+    close_end(READ);
     assert_true(azfn__log_stream_add(&stream, line_of(10), ROOM));
     assert_true(stream.is_closed);
-    close(ends[WRITE]);
-    azfn__log_stream_clean_up(&stream);
+    close_pipe(state);
 }
 
 /* A description of its own would have an offset of its own. */
@@ -258,9 +241,6 @@ static void two_streams_to_one_file_do_not_write_over_each_other(void **state)
 
 static void a_full_disk_keeps_lines_waiting(void **state)
 {
-    (void)state;
-    struct azfn__log_stream stream;
-    int ends[2];
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
     if (full < 0) {
         skip();
@@ -269,69 +249,56 @@ static void a_full_disk_keeps_lines_waiting(void **state)
     azfn__log_stream_make_own(&stream);
     size_t count = fill(&stream, 1000);
     /* and when there is room again */
-    make_pipe(ends);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     stream.fd = ends[WRITE];
     assert_int_equal(drain(&stream, ends[READ], 1000), count);
-    azfn__log_stream_clean_up(&stream);
-    close_both(ends);
+    close_pipe(state);
     close(full);
 }
 
 static void a_pipe_without_reader_is_noticed_at_the_next_line_which_stays(void **state)
 {
-    (void)state;
     for (int is_own = 0; is_own < 2; is_own++) {
-        struct azfn__log_stream stream;
-        int ends[2];
-        make_pipe(ends);
-        azfn__log_stream_init(&stream, ends[WRITE]);
+        open_pipe(state);
         if (is_own) {
             azfn__log_stream_make_own(&stream);
         }
         assert_true(azfn__log_stream_add(&stream, line_of(100), ROOM));
         assert_int_equal(stream.pending.length, 0);
-        close(ends[READ]);
+        close_end(READ);
         assert_true(azfn__log_stream_add(&stream, line_of(100), ROOM));
         assert_true(stream.is_closed);
         assert_int_equal(stream.pending.length, 100);
         assert_false(azfn__log_stream_add(&stream, line_of(100), ROOM));
-        azfn__log_stream_clean_up(&stream);
-        close(ends[WRITE]);
+        close_pipe(state);
     }
 }
 
 static void what_never_had_a_reader_is_found_closed(void **state)
 {
     (void)state;
-    struct azfn__log_stream stream;
-    int ends[2];
-    make_pipe(ends);
-    close(ends[READ]);
+    close_end(READ);
     azfn__log_stream_init(&stream, ends[WRITE]);
     azfn__log_stream_make_own(&stream);
     assert_true(azfn__log_stream_add(&stream, line_of(100), ROOM));
     assert_true(stream.is_closed);
     azfn__log_stream_clean_up(&stream);
-    close(ends[WRITE]);
     /* as is a descriptor that is none */
-    azfn__log_stream_init(&stream, ends[WRITE]);
+    int closed = ends[WRITE];
+    close_end(WRITE);
+    azfn__log_stream_init(&stream, closed);
     azfn__log_stream_make_own(&stream);
     assert_true(azfn__log_stream_add(&stream, line_of(100), ROOM));
     assert_true(stream.is_closed);
-    azfn__log_stream_clean_up(&stream);
 }
 
 static void another_stream_takes_over_whole_lines(void **state)
 {
     (void)state;
     struct azfn__log_stream from;
-    struct azfn__log_stream stream;
     int closed[2];
-    int ends[2];
-    make_pipe(closed);
-    make_pipe(ends);
+    assert_int_equal(pipe2(closed, O_CLOEXEC), 0);
     azfn__log_stream_init(&from, closed[WRITE]);
-    azfn__log_stream_init(&stream, ends[WRITE]);
     size_t count = fill(&stream, 9001);
     fill(&from, 9001);
     assert_true(from.begun_bytes > 0);
@@ -344,10 +311,10 @@ static void another_stream_takes_over_whole_lines(void **state)
     assert_int_equal(from.pending.length, 0);
     assert_int_equal(drain(&stream, ends[READ], 9001), count + waiting);
     azfn__log_stream_clean_up(&from);
-    azfn__log_stream_clean_up(&stream);
     close(closed[WRITE]);
-    close_both(ends);
 }
+
+#define PIPE_TEST(name) cmocka_unit_test_setup_teardown(name, open_pipe, close_pipe)
 
 int main(void)
 {
@@ -355,17 +322,17 @@ int main(void)
     alarm(getenv("AZFN_VALGRIND") ? 300 : 60); /* a write that blocks has nothing else to end it */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_pipe_does_not_block_whatever_the_length_of_lines),
-        cmocka_unit_test(a_reader_that_takes_little_at_a_time_gets_every_line_whole),
-        cmocka_unit_test(a_line_has_room_or_is_refused_whole),
-        cmocka_unit_test(an_own_description_leaves_the_others_as_it_is),
-        cmocka_unit_test(an_own_description_needs_no_poll),
+        PIPE_TEST(a_reader_that_takes_little_at_a_time_gets_every_line_whole),
+        PIPE_TEST(a_line_has_room_or_is_refused_whole),
+        PIPE_TEST(an_own_description_leaves_the_others_as_it_is),
+        PIPE_TEST(an_own_description_needs_no_poll),
         cmocka_unit_test(a_terminal_that_is_not_read_does_not_block),
         cmocka_unit_test(a_socket_that_is_not_read_does_not_block),
         cmocka_unit_test(two_streams_to_one_file_do_not_write_over_each_other),
         cmocka_unit_test(a_full_disk_keeps_lines_waiting),
         cmocka_unit_test(a_pipe_without_reader_is_noticed_at_the_next_line_which_stays),
-        cmocka_unit_test(what_never_had_a_reader_is_found_closed),
-        cmocka_unit_test(another_stream_takes_over_whole_lines),
+        PIPE_TEST(what_never_had_a_reader_is_found_closed),
+        PIPE_TEST(another_stream_takes_over_whole_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
