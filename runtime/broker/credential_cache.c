@@ -19,7 +19,7 @@ const struct azfn__credential_events azfn__credential_token_events = {.noun = "t
                                                                       .refused = AZFN__EVENT_TOKEN_FAILED,
                                                                       .missing = AZFN__EVENT_TOKEN_FAILED,
                                                                       .expired = AZFN__EVENT_TOKEN_FAILED,
-                                                                      .distrusted = AZFN__EVENT_TOKEN_FAILED};
+                                                                      .distrusted = AZFN__EVENT_NONE};
 const struct azfn__credential_events azfn__credential_secret_events = {.noun = "secret",
                                                                        .names_secrets = true,
                                                                        .fetched = AZFN__EVENT_VAULT_FETCHED,

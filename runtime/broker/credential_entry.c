@@ -188,6 +188,7 @@ static void take(struct azfn__credential_entry *entry, const struct azfn__creden
     const char *version = credential->version;
     bool is_new = !entry->was_fetched || version[0] == '\0' || strcmp(version, entry->version) != 0;
     tell_counts(entry, NEVER);
+    azfn__event_tally_clear(&entry->failures_told); /* one that found no room is not said after the recovery */
     drop_value(entry);
     entry->credential = *credential;
     memcpy(entry->version, version, sizeof(entry->version));
@@ -245,7 +246,7 @@ static void fail(struct azfn__credential_entry *entry, const struct azfn__fetch_
     entry->failures++;
     entry->held_error = error;
     entry->not_before_ms = now->steady_ms + earlier_of(result->retry_after_ms, MAX_RETRY_AFTER_MS);
-    if (result->is_distrusted) { /* not the last try's alone: it may be somebody who comes and goes */
+    if (result->is_distrusted && events->distrusted != AZFN__EVENT_NONE) { /* not the last try's alone: it may be somebody who comes and goes */
         say_failure(entry, events->distrusted, NULL, result, now);
     }
     uint64_t next_ms = later_of(now->steady_ms + wait_after(entry->failures), entry->not_before_ms);

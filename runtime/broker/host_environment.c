@@ -50,7 +50,14 @@ static bool is_host_setting(struct azfn_span entry)
         !take_separator(&entry)) {
         return false;
     }
-    return take(&entry, AZFN__SPAN("logging")) ? take_separator(&entry) : take(&entry, AZFN__SPAN("telemetryMode="));
+    if (!take(&entry, AZFN__SPAN("logging")) || !take_separator(&entry)) {
+        return take(&entry, AZFN__SPAN("telemetryMode="));
+    }
+    /* other members may have a credential of a place where the host logs to */
+    bool is_insights = take(&entry, AZFN__SPAN("applicationInsights")) && take_separator(&entry);
+    bool is_read = take(&entry, AZFN__SPAN("logLevel")) ||
+                   (is_insights && take(&entry, AZFN__SPAN("samplingSettings")));
+    return is_read && take_separator(&entry);
 }
 
 static struct azfn_span config_lines(struct azfn__arena *arena)

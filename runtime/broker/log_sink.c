@@ -11,7 +11,6 @@
 /* A uv_poll_t would set O_NONBLOCK on a description that others may have too, and can't watch a file. */
 #define RETRY_MS 10
 #define FLUSH_RETRY_MS 1
-#define CUT_MARK "[cut]"
 
 static int64_t now_ms(clockid_t clock)
 {
@@ -200,7 +199,7 @@ bool azfn__log_sink_vsay(struct azfn__log_sink *sink, enum azfn__security_event 
     size_t used = length < 0 ? 0 : (size_t)length;
     if (used >= sizeof(text)) {
         used = sizeof(text) - 1;
-        memcpy(text + used - strlen(CUT_MARK), CUT_MARK, strlen(CUT_MARK));
+        memcpy(text + used - strlen(AZFN__LOG_CUT_MARK), AZFN__LOG_CUT_MARK, strlen(AZFN__LOG_CUT_MARK));
     }
     struct azfn__log_entry entry = {
         .event = event, .origin = AZFN__ORIGIN_BROKER, .description = azfn__span(text, used)};

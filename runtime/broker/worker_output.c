@@ -21,7 +21,7 @@ void azfn__worker_output_clean_up(struct azfn__worker_output *output)
 
 static void emit_line(struct azfn__worker_output *output, bool is_cut)
 {
-    static const char mark[] = "[cut]";
+    static const char mark[] = AZFN__LOG_CUT_MARK;
     if (is_cut) {
         memcpy(output->line.data + output->line.length - (sizeof(mark) - 1), mark, sizeof(mark) - 1);
     }

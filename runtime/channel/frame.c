@@ -58,12 +58,15 @@ static struct azfn_span cut(struct azfn_span text, size_t max_bytes)
     return text;
 }
 
-/* A URL is cut behind what is not shown of it: its half would not be known for user info. */
-static struct azfn_span field_text(struct azfn__event_fields *fields, enum azfn__event_field field)
+/* Before a URL is cut, since its half would not be known for user info; there may be nothing of it to show. */
+static void show_urls(struct azfn__event_fields *fields)
 {
-    struct azfn_span text = *azfn__event_field_text(fields, field);
-    bool is_url = azfn__event_field_info(field)->type == AZFN__FIELD_TYPE_URL;
-    return cut(is_url ? azfn__event_url_shown(text) : text, LOG_FIELD_MAX_BYTES);
+    for (unsigned i = 0; i < AZFN__EVENT_FIELD_COUNT; i++) {
+        if (azfn__event_field_info((enum azfn__event_field)i)->type == AZFN__FIELD_TYPE_URL) {
+            struct azfn_span *url = azfn__event_field_text(fields, (enum azfn__event_field)i);
+            *url = azfn__event_url_shown(*url);
+        }
+    }
 }
 
 static void append_field(struct azfn__buffer *out, struct azfn__event_fields *fields, enum azfn__event_field field)
@@ -73,7 +76,7 @@ static void append_field(struct azfn__buffer *out, struct azfn__event_fields *fi
         azfn__payload_append(out, LOG_NUMBER_BYTES, 2);
         azfn__payload_append(out, (uint64_t)azfn__event_field_number(fields, field)->value, LOG_NUMBER_BYTES);
     } else {
-        azfn__payload_append_text(out, field_text(fields, field));
+        azfn__payload_append_text(out, cut(*azfn__event_field_text(fields, field), LOG_FIELD_MAX_BYTES));
     }
 }
 
@@ -81,6 +84,7 @@ void azfn__frame_append_log(struct azfn__buffer *out, const struct azfn__log_fra
 {
     const struct azfn__security_event_info *info = azfn__security_event_info(log->event);
     struct azfn__event_fields fields = log->fields;
+    show_urls(&fields);
     uint64_t set = azfn__event_fields_set(&fields) & info->fields;
     size_t begin = azfn__frame_begin(out, AZFN__FRAME_LOG);
     azfn__payload_append(out, log->event == AZFN__EVENT_NONE ? log->level : info->level, 1);

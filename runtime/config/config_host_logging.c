@@ -131,6 +131,13 @@ static bool has_trace(struct azfn_span types)
     return false;
 }
 
+/* Other texts are none of our business, whatever they are. */
+static bool is_read(struct azfn_span key)
+{
+    return begins(key, AZFN__SPAN("logging:logLevel:")) || begins(key, AZFN__SPAN("logging:applicationInsights:")) ||
+           is(key, "telemetryMode");
+}
+
 static enum azfn_error take_members(struct logging *logging, struct azfn__config_reader *reader,
                                     const struct azfn__config_node *object, const struct key *path)
 {
@@ -146,7 +153,7 @@ static enum azfn_error take_members(struct logging *logging, struct azfn__config
                        (begins(span_of(&key), AZFN__SPAN("logging")) || is(span_of(&key), "telemetryMode"));
         if (matters && type == AZFN__JSON_OBJECT) {
             error = append(&key, AZFN__SPAN(":")) ? take_members(logging, reader, &member, &key) : AZFN_OK;
-        } else if (matters) {
+        } else if (matters && is_read(span_of(&key))) {
             error = type == AZFN__JSON_STRING ? azfn__config_text(reader, &member, "a text", &value) : AZFN_OK;
             take(logging, span_of(&key), value);
         }

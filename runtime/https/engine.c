@@ -270,7 +270,7 @@ static void admit(struct azfn__https_engine *engine, struct azfn__https_request 
 {
     const char *reason = missing_trust(request);
     if (reason) {
-        conclude(request, AZFN_ERROR_FORBIDDEN, reason);
+        conclude(request, AZFN_ERROR_UNAVAILABLE, reason); /* nobody has shown a certificate */
         return;
     }
     request->easy = engine->spare_count > 0 ? engine->spare[--engine->spare_count] : curl_easy_init();

@@ -24,6 +24,7 @@ struct azfn__caller {
     const struct azfn__config_function *function;
     uint64_t hash; /* of the four */
     uint64_t untold;
+    uint64_t seen; /* the number of his last request */
     size_t principal_length;
     size_t provider_length;
     size_t address_length;
@@ -120,11 +121,6 @@ static bool find_principal(const struct azfn__callers *callers, const struct azf
     return true;
 }
 
-static struct azfn__caller *caller_at(const struct azfn__callers *callers, size_t index)
-{
-    return &callers->table[(callers->first + index) % AZFN__CALLERS_MAX];
-}
-
 /* What can be printed of text, as much as there is room for. */
 static size_t keep(char *out, size_t capacity, struct azfn_span text)
 {
@@ -208,10 +204,10 @@ static void on_timer(uv_timer_t *timer)
     struct azfn__callers *callers = timer->data;
     size_t kept = 0;
     for (size_t i = 0; i < callers->count; i++) {
-        struct azfn__caller *caller = caller_at(callers, i);
+        struct azfn__caller *caller = &callers->table[i];
         if (caller->untold > 0) {
             tell_count(callers, caller);
-            *caller_at(callers, kept++) = *caller;
+            callers->table[kept++] = *caller;
         }
     }
     callers->count = kept;
@@ -223,7 +219,7 @@ static void on_timer(uv_timer_t *timer)
 void azfn__callers_tell(struct azfn__callers *callers)
 {
     for (size_t i = 0; i < callers->count; i++) {
-        tell_count(callers, caller_at(callers, i));
+        tell_count(callers, &callers->table[i]);
     }
 }
 
@@ -235,12 +231,16 @@ static void add(struct azfn__callers *callers, const struct azfn__caller *caller
     if (!callers->table) {
         return; /* each is told then */
     }
-    if (callers->count == AZFN__CALLERS_MAX) {
-        tell_count(callers, caller_at(callers, 0));
-        callers->first = (callers->first + 1) % AZFN__CALLERS_MAX;
-        callers->count--;
+    struct azfn__caller *place = &callers->table[0];
+    if (callers->count < AZFN__CALLERS_MAX) {
+        place = &callers->table[callers->count++];
+    } else {
+        for (size_t i = 1; i < callers->count; i++) {
+            place = callers->table[i].seen < place->seen ? &callers->table[i] : place;
+        }
+        tell_count(callers, place);
     }
-    *caller_at(callers, callers->count++) = *caller;
+    *place = *caller;
     tell_later(callers);
 }
 
@@ -256,10 +256,12 @@ void azfn__callers_note(struct azfn__callers *callers, const struct azfn__invoca
                                          "is off: anybody can write that"));
         return;
     }
-    const struct azfn__caller caller = make_caller(invocation, &principal);
+    struct azfn__caller caller = make_caller(invocation, &principal);
+    caller.seen = ++callers->notes;
     for (size_t i = 0; i < callers->count; i++) {
-        if (is_same(caller_at(callers, i), &caller)) {
-            caller_at(callers, i)->untold++;
+        if (is_same(&callers->table[i], &caller)) {
+            callers->table[i].untold++;
+            callers->table[i].seen = caller.seen;
             return;
         }
     }

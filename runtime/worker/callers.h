@@ -12,7 +12,7 @@
 #include <azfn.h>
 #include <uv.h>
 
-/* When there are more, the one that came first gives way. */
+/* When there are more, the one that was not seen for longest gives way. */
 #define AZFN__CALLERS_MAX 256
 #define AZFN__CALLER_PRINCIPAL_BYTES 64
 #define AZFN__CALLER_PROVIDER_BYTES 32
@@ -22,9 +22,9 @@ struct azfn__caller;
 struct azfn__callers {
     struct azfn__dispatcher *dispatcher;
     uv_timer_t timer; /* runs while there is somebody in the table */
-    struct azfn__caller *table; /* a ring; NULL until somebody is to be counted */
-    size_t first;
+    struct azfn__caller *table; /* NULL until somebody is to be counted */
     size_t count;
+    uint64_t notes; /* requests that named their caller */
     uint8_t skips[256]; /* of the search for the name */
 };
 

@@ -11,7 +11,7 @@ void azfn__dropped_logs_count(struct azfn__dropped_logs *dropped, const struct a
 {
     bool is_report = log->event == AZFN__EVENT_LOG_LIMIT;
     bool are_lines = log->event == AZFN__EVENT_NONE || (is_report && azfn_span_equals(log->fields.suppressed, LINES));
-    uint64_t count = is_report ? (uint64_t)log->fields.count.value : 1;
+    uint64_t count = log->fields.count.is_present ? (uint64_t)log->fields.count.value : 1;
     if (are_lines) {
         dropped->lines += count;
         return;

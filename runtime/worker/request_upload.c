@@ -100,8 +100,9 @@ void azfn__request_upload_pump(struct azfn__request_upload *upload, struct azfn_
         if (length == 0 && !is_last) {
             break;
         }
-        const struct azfn__ask_piece piece = {
-            .id = id, .is_last = is_last, .bytes = azfn__span(upload->bytes.data + sent, length)};
+        struct azfn__ask_piece piece = {
+            .id = id, .is_last = is_last, .bytes = azfn__span_from(azfn__buffer_span(&upload->bytes), sent)};
+        piece.bytes.length = length;
         if (!azfn__ask_append_piece(azfn__frame_writer_out(writer), AZFN__FRAME_REQUEST_BODY, &piece)) {
             break; /* no memory: the invocation ends by its deadline */
         }

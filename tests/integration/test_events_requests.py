@@ -101,6 +101,11 @@ class Input(RequestCase):
         self.send(handler, ask("reply", path="/api/Nobody?code=fake-key", headers=CALLER), 404)
         self.send(handler, ask("reply", method="PUT", headers=CALLER), 405)
 
+    @event("WARN", "worker", "input_validation_fail:route",
+           **{name: value for name, value in OF_UNROUTED.items() if name != "request_uri"}, status=404)
+    def test_a_path_that_may_be_a_password(self):
+        self.send(self.start(), ask("reply", path="//user:key@", headers=CALLER), 404)
+
     @event("WARN", "worker", "input_validation_fail:envelope", function="AskQueue", invocation_id="ask-1",
            trace_id=TRACE, source_ip=OF_CALLER["source_ip"], request_method="POST", request_uri="/AskQueue", status=400)
     def test_an_envelope_that_is_none(self):

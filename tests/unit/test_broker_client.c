@@ -223,9 +223,11 @@ static void a_count_that_is_dropped_is_counted(void **state)
     azfn__broker_client_log(&world.client, &log);
     log.fields.suppressed = AZFN__SPAN("malicious_request:function");
     azfn__broker_client_log(&world.client, &log);
+    log = (struct azfn__log_frame){.event = AZFN__EVENT_SETTING_REFUSED, .fields = {.count = AZFN__NUMBER(7)}};
+    azfn__broker_client_log(&world.client, &log);
     finish();
     assert_int_equal(world.dropped.lines, 40);
-    assert_int_equal(world.dropped.events, 41);
+    assert_int_equal(world.dropped.events, 48);
     assert_string_equal(world.suppressed[0], "events");
     assert_string_equal(world.suppressed[1], "lines");
 }

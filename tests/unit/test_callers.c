@@ -143,7 +143,7 @@ static void each_function_principal_and_provider_is_told(void **state)
     azfn__callers_tell(&fixture.dispatcher.callers);
 }
 
-static void the_oldest_gives_way_with_its_count(void **state)
+static void who_was_not_seen_for_longest_gives_way_with_his_count(void **state)
 {
     (void)state;
     char id[32];
@@ -154,17 +154,24 @@ static void the_oldest_gives_way_with_its_count(void **state)
     }
     call_as("hello", "user-0", "aad");
     require_no_log();
-    call_as("hello", "new", "aad");
-    require_caller("hello", "user-0", "aad", 1);
+    call_as("hello", "new", "aad"); /* user-1 has nothing to tell */
     require_caller("hello", "new", "aad", 0);
-    call_as("hello", "newer", "aad"); /* user-1 has nothing to tell */
+    call_as("hello", "user-1", "aad");
+    require_caller("hello", "user-1", "aad", 0);
+    for (int i = 3; i < AZFN__CALLERS_MAX; i++) {
+        snprintf(id, sizeof(id), "user-%d", i);
+        call_as("hello", id, "aad");
+    }
+    require_no_log();
+    call_as("hello", "newer", "aad");
+    require_caller("hello", "user-0", "aad", 1);
     require_caller("hello", "newer", "aad", 0);
-    call_as("hello", "new", "aad");
-    call_as("hello", "user-2", "aad");
     let_five_minutes_pass();
-    require_caller("hello", "user-2", "aad", 1);
-    require_caller("hello", "new", "aad", 1);
-    assert_int_equal(fixture.dispatcher.callers.count, 2);
+    for (int i = 3; i < AZFN__CALLERS_MAX; i++) {
+        snprintf(id, sizeof(id), "user-%d", i);
+        require_caller("hello", id, "aad", 1);
+    }
+    assert_int_equal(fixture.dispatcher.callers.count, AZFN__CALLERS_MAX - 3);
 }
 
 static void the_same_caller_from_another_address_is_told(void **state)
@@ -288,7 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CALLER_TEST(the_first_request_is_told_and_later_ones_are_counted),
         CALLER_TEST(each_function_principal_and_provider_is_told),
-        CALLER_TEST(the_oldest_gives_way_with_its_count),
+        CALLER_TEST(who_was_not_seen_for_longest_gives_way_with_his_count),
         CALLER_TEST(the_same_caller_from_another_address_is_told),
         CALLER_TEST(hostile_text_is_cut_and_made_printable),
         CALLER_TEST(without_easy_auth_nobody_vouches_for_a_caller),

@@ -529,7 +529,8 @@ static void lines_that_the_host_does_not_pass_on_are_a_weakness(void **state)
         {LOGGING("\"logLevel\":{\"default\":\"Error\"},\"applicationInsights\":{\"logLevel\":{\"default\":"
                  "\"Information\"},\"samplingSettings\":{\"isEnabled\":false}}"),
          INSIGHTS, false, false},
-        /* of any form */
+        /* of any form; what others than levels and sampling say is not looked at */
+        {LOGGING("\"sink\":{\"template\":\"a\\n\\u0000b\"},\"console\":{\"isEnabled\":\"\\t\"}"), NULL, false, false},
         {LOGGING(""), NULL, false, false},
         {HOST(",\"logging\":[\"logLevel\"]"), NULL, false, false},
         {HOST(",\"logging\":null"), NULL, false, false},

@@ -172,6 +172,7 @@ static void a_token_is_used_until_it_expires_whatever_the_source_says(void **sta
     pass(&fixture, HOUR_MS);
     fail_with(&fixture, AZFN_ERROR_FORBIDDEN);
     assert_int_equal(count_of(&fixture.log, "\"event\":\"authn_login_fail:managed_identity_stale\""), 1);
+    assert_int_equal(count_of(&fixture.log, "can't be fetched again, the old one is used meanwhile"), 1);
     require_peek(&fixture, "top-value-1");
     clock_ms = START_MS + 2 * HOUR_MS - 1;
     require_peek(&fixture, "top-value-1");
@@ -179,6 +180,22 @@ static void a_token_is_used_until_it_expires_whatever_the_source_says(void **sta
     require_peek(&fixture, NULL);
     pass(&fixture, 0);
     assert_int_equal(azfn__secret_slab_used_count(fixture.slab), 0);
+    clean_up(&fixture);
+}
+
+/* Its endpoint is on this machine, and shows none. */
+static void a_token_that_can_not_be_had_is_no_matter_of_certificates(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct outcome outcome;
+    set_up(&fixture, &tokens);
+    ask(&fixture, &outcome);
+    pass(&fixture, 0);
+    fail_all_tries(&fixture, AZFN_ERROR_UNAVAILABLE);
+    assert_int_equal(count_of(&fixture.log, "\"event\":\"authn_login_fail:managed_identity\""), 1);
+    assert_int_equal(count_of(&fixture.log, "can't be fetched"), 1);
+    assert_int_equal(count_of(&fixture.log, "certificate"), 0);
     clean_up(&fixture);
 }
 
@@ -435,6 +452,7 @@ int main(void)
         cmocka_unit_test(the_end_of_a_failure_is_told),
         cmocka_unit_test(a_secret_outlives_its_vault_until_the_limit),
         cmocka_unit_test(a_token_is_used_until_it_expires_whatever_the_source_says),
+        cmocka_unit_test(a_token_that_can_not_be_had_is_no_matter_of_certificates),
         cmocka_unit_test(a_first_fetch_is_tried_four_times),
         cmocka_unit_test(tries_that_take_long_are_fewer),
         cmocka_unit_test(a_wait_that_the_source_asks_for_is_kept),

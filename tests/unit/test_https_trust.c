@@ -41,7 +41,7 @@ static void without_a_bundle_nobody_is_trusted(void **state)
     (void)state;
     char reason[160];
     start_client(TEST_HTTPS_MODULE_OTHER_BUNDLE);
-    assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_SYSTEM, reason, sizeof(reason)), AZFN_ERROR_FORBIDDEN);
+    assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_SYSTEM, reason, sizeof(reason)), AZFN_ERROR_UNAVAILABLE);
     assert_non_null(strstr(reason, "no bundle of certificate authorities"));
     assert_int_equal(ask("good:/hello", AZFN__HTTPS_TRUST_DEVELOPMENT, NULL, 0), AZFN_OK);
     stop_client();
@@ -55,7 +55,7 @@ static void a_bundle_without_certificates_is_none(void **state)
     fprintf(file, "# nothing\n-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n");
     fclose(file);
     start_client(TEST_HTTPS_MODULE_OTHER_BUNDLE);
-    assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_SYSTEM, NULL, 0), AZFN_ERROR_FORBIDDEN);
+    assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_SYSTEM, NULL, 0), AZFN_ERROR_UNAVAILABLE);
     stop_client();
     assert_int_equal(unlink("azfn-test-bundle.pem"), 0);
 }
@@ -84,9 +84,9 @@ static void without_an_authority_for_development_nobody_is_trusted_there(void **
     assert_int_equal(symlink("system.pem", "azfn-test-bundle.pem"), 0);
     start_client(TEST_HTTPS_MODULE_OTHER_BUNDLE);
     assert_int_equal(ask("good:/hello", AZFN__HTTPS_TRUST_DEVELOPMENT, reason, sizeof(reason)),
-                     AZFN_ERROR_FORBIDDEN);
+                     AZFN_ERROR_UNAVAILABLE);
     assert_string_equal(reason, "there is no authority for development");
-    assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_DEVELOPMENT, NULL, 0), AZFN_ERROR_FORBIDDEN);
+    assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_DEVELOPMENT, NULL, 0), AZFN_ERROR_UNAVAILABLE);
     assert_int_equal(ask("public:/hello", AZFN__HTTPS_TRUST_SYSTEM, NULL, 0), AZFN_OK);
     stop_client();
 }

@@ -115,6 +115,23 @@ static void user_info_is_gone_before_a_url_is_cut(void **state)
     azfn__frame_reader_clean_up(&reader);
 }
 
+/* All of it may be a user, as the most lenient reader sees it: what is sent is one that can be taken. */
+static void a_url_of_which_nothing_is_shown_is_absent(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {"//x@", "/api/hello/:%2F@", "https://user:key@", "?code=key", "#x"};
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        const struct azfn__log_frame log = {
+            .event = AZFN__EVENT_INVALID_ENVELOPE,
+            .fields = {.request_uri = azfn_span_of(urls[i]), .request_method = AZFN__SPAN("GET")}};
+        struct azfn__frame_reader reader;
+        struct azfn__log_frame found = round_trip(&reader, &log);
+        assert_false(azfn_span_is_present(found.fields.request_uri));
+        assert_true(azfn_span_equals(found.fields.request_method, "GET"));
+        azfn__frame_reader_clean_up(&reader);
+    }
+}
+
 static void the_longest_log_frame_of_each_event_fits(void **state)
 {
     (void)state;
@@ -316,6 +333,7 @@ int main(void)
         cmocka_unit_test(texts_that_are_too_long_for_a_log_frame_are_cut_each_for_itself),
         cmocka_unit_test(what_an_event_does_not_have_is_not_written),
         cmocka_unit_test(user_info_is_gone_before_a_url_is_cut),
+        cmocka_unit_test(a_url_of_which_nothing_is_shown_is_absent),
         cmocka_unit_test(the_longest_log_frame_of_each_event_fits),
         cmocka_unit_test(a_log_frame_of_any_other_length_is_refused),
         cmocka_unit_test(a_level_is_one_that_there_is_and_the_events_own),

@@ -150,7 +150,7 @@ static void a_refusal_is_told_at_once_and_then_counted(void **state)
     assert_int_equal(count_of(&fixture.log, "\"event\":\"authz_fail:secret\""), 1);
     assert_int_equal(count_of(&fixture.log, "\"function\":\"order\",\"invocation_id\":\"id-1\""), 1);
     assert_int_equal(count_of(&fixture.log, "secret \\\"b-key\\\": azfn.json does not grant it"), 1);
-    assert_int_equal(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS);
+    assert_in_range(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS - 1000, FIVE_MINUTES_MS);
     assert_int_equal(count_of(&fixture.log, "3 more times: secret \\\"b-key\\\""), 1);
     assert_int_equal(count_of(&fixture.log, "\"count\":3"), 1);
     assert_int_equal(count_of(&fixture.log, "\n"), 2);
@@ -222,8 +222,9 @@ static void many_kinds_of_refusals_are_counted_together(void **state)
         occurrences += occurrences_of(&fixture.log, "authz_fail:others");
         forget_log_lines(&fixture.log);
     }
-    /* 256 are told, of which the log writes what one event may have at once, and later that there were others */
-    assert_int_equal(told, AZFN__LOG_EVENT_BURST);
+    /* 256 are told, of which the log writes what one event may have at once, or more where that takes long; and later
+     * that there were others */
+    assert_in_range(told, AZFN__LOG_EVENT_BURST, 255);
     bring_timer_forward(&fixture.loop);
     assert_int_equal(occurrences_of(&fixture.log, "input_validation_fail:destination"), 256 - told);
     assert_int_equal(count_of(&fixture.log, "43 more refusals of other kinds"), 1);
@@ -251,7 +252,7 @@ static void a_read_is_told_once_per_function_secret_and_version(void **state)
     assert_int_equal(count_of(&fixture.log, "of version v1 used 2 more times"), 1);
     assert_int_equal(count_of(&fixture.log, "of version v2 used\""), 1);
     read_secret(&fixture, "order", 0, "v2");
-    assert_int_equal(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS);
+    assert_in_range(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS - 1000, FIVE_MINUTES_MS);
     assert_int_equal(count_of(&fixture.log, "of version v2 used 1 more times"), 1);
     assert_int_equal(count_of(&fixture.log, "\n"), 6);
     assert_int_equal(timers_of(&fixture.loop).count, 0);
@@ -300,7 +301,7 @@ static void however_many_are_used_each_use_is_counted(void **state)
     uint64_t occurrences = occurrences_of(&fixture.log, "sensitive_read:secret");
     assert_int_equal(occurrences, AZFN__LOG_EVENT_BURST);
     forget_log_lines(&fixture.log);
-    assert_int_equal(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS);
+    assert_in_range(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS - 1000, FIVE_MINUTES_MS);
     assert_int_equal(count_of(&fixture.log, "\n"), 100);
     occurrences += occurrences_of(&fixture.log, "sensitive_read:secret");
     forget_log_lines(&fixture.log);
@@ -349,7 +350,7 @@ static void a_count_that_could_not_be_written_stays_and_telling_goes_on_there(vo
     bring_timer_forward(&fixture.loop);
     assert_int_equal(fixture.log.sink.limits.dropped, dropped + 1);
     drop_pending(&fixture.log);
-    assert_int_equal(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS);
+    assert_in_range(bring_timer_forward(&fixture.loop), FIVE_MINUTES_MS - 1000, FIVE_MINUTES_MS);
     assert_int_equal(count_of(&fixture.log, "used 1 more times"), 90);
     clean_up(&fixture);
 }
