@@ -175,7 +175,11 @@ class Separation(probe.TestCase):
         if not probe.IS_ROOT or probe.IS_SANITIZED:
             self.skipTest("needs root, and memory without a sanitizer's copies")
         canary = b"fake-secret-canary-5a31"
-        with self.probe_app(env={"CANARY": canary.decode()}) as handler:
+        with self.probe_app(env={
+                "CANARY": canary.decode(), "AzureFunctionsJobHost__logging__logLevel__default": "Information",
+                # where the host may log to as well
+                "AzureFunctionsJobHost__logging__sink__key": canary.decode(),
+                "AzureFunctionsJobHost__logging__applicationInsights__key": canary.decode()}) as handler:
             roles = Roles(handler.pid)
             for process in roles.all():
                 self.assertFalse(self.memory_has(process, canary), process.name())

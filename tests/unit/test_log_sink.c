@@ -111,10 +111,9 @@ static void read_all(struct fixture *fixture, int stream)
     read_some(fixture, stream);
 }
 
-/* The report comes now, and is read. */
+/* The report comes now, if it has not come on a slow machine, and is read. */
 static void tell_dropped(struct fixture *fixture)
 {
-    assert_true(uv_is_active((uv_handle_t *)&fixture->sink.dropped_report));
     while (uv_is_active((uv_handle_t *)&fixture->sink.dropped_report)) {
         bring_timer_forward(&fixture->loop);
     }
