@@ -15,6 +15,7 @@ struct survey {
     bool says_keep_alive;
     bool says_continue;
     bool names_principal;
+    struct azfn_span trace_parent;
 };
 
 /* Cuts the next item off a list "a, b ,c"; false at its end. An item may be empty. */
@@ -154,6 +155,12 @@ static struct azfn__http_fault survey_header(struct survey *survey, const struct
             survey_connection(survey, header->value);
         }
         break;
+    case sizeof(AZFN__TRACE_PARENT_HEADER) - 1:
+        if (!azfn_span_is_present(survey->trace_parent) &&
+            azfn__span_equal_ignore_case(header->name, AZFN__SPAN(AZFN__TRACE_PARENT_HEADER))) {
+            survey->trace_parent = header->value;
+        }
+        break;
     case sizeof("Content-Length") - 1:
         if (azfn__span_equal_ignore_case(header->name, AZFN__SPAN("Content-Length"))) {
             return survey_content_length(survey, header->value);
@@ -202,6 +209,7 @@ struct azfn__http_fault azfn__http_check_headers(const struct azfn__http_header 
     out_facts->has_content_length = survey.content_length_count > 0;
     out_facts->is_chunked = survey.is_chunked;
     out_facts->names_principal = survey.names_principal;
+    out_facts->trace_parent = survey.trace_parent;
     out_facts->is_keep_alive = !survey.says_close && (minor_version > 0 || survey.says_keep_alive);
     /* RFC 9110, 10.1.1: in HTTP/1.0 it has to be ignored */
     out_facts->expects_continue = survey.says_continue && minor_version > 0;

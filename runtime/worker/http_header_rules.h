@@ -13,7 +13,8 @@ struct azfn__http_header_facts {
     bool is_chunked;
     bool is_keep_alive;
     bool expects_continue;
-    bool names_principal; /* see struct azfn__http_request */
+    bool names_principal; /* see struct azfn__http_request, also for the next */
+    struct azfn_span trace_parent;
 };
 
 /* uri-host [ ":" port ] of RFC 9112, 3.2, by its characters. */

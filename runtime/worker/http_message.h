@@ -16,6 +16,7 @@ struct azfn__http_header {
 /* Who the caller is, as App Service Authentication says it: his claims; with "-ID" behind it his id, with "-IDP" who has
  * authenticated him. */
 #define AZFN__PRINCIPAL_HEADER "X-MS-CLIENT-PRINCIPAL"
+#define AZFN__TRACE_PARENT_HEADER "traceparent"
 
 /* Valid until the next azfn__http_parser_begin(). */
 struct azfn__http_request {
@@ -32,6 +33,7 @@ struct azfn__http_request {
     bool is_chunked;
     bool has_body;           /* chunked, or a Content-Length above 0 */
     bool names_principal;    /* AZFN__PRINCIPAL_HEADER is there, or that with "-ID" */
+    struct azfn_span trace_parent; /* the first AZFN__TRACE_PARENT_HEADER; absent without one */
     uint64_t content_length; /* 0 when chunked */
     struct azfn_span body;   /* complete once the parser said so */
 };

@@ -251,6 +251,7 @@ static enum azfn__http_parser_state finish_head(struct azfn__http_parser *parser
     request->has_body = facts.is_chunked || request->content_length > 0;
     request->is_keep_alive = facts.is_keep_alive;
     request->names_principal = facts.names_principal;
+    request->trace_parent = facts.trace_parent;
     request->expects_continue = facts.expects_continue && request->has_body;
     request->body = azfn__span("", 0);
     take_target(parser);

@@ -137,7 +137,7 @@ struct azfn_span azfn_function_name(const struct azfn_invocation *handle)
 
 struct azfn_span azfn__invocation_trace_parent(const struct azfn__invocation *invocation)
 {
-    return azfn__http_request_header(&invocation->request, AZFN__SPAN("traceparent"));
+    return invocation->request.trace_parent;
 }
 
 struct azfn_span azfn_trace_parent(const struct azfn_invocation *handle)

@@ -119,6 +119,9 @@ void azfn__invocation_tell_no_json(struct azfn__invocation *invocation, struct a
 void azfn__invocation_tell_dropped_logs(struct azfn__invocation *invocation)
 {
     struct azfn__dropped_logs dropped = {.lines = invocation->dropped_logs};
+    if (dropped.lines == 0) { /* as nearly always, at the end of each invocation */
+        return;
+    }
     invocation->dropped_logs = 0;
     azfn__dispatcher_tell_dropped(invocation->dispatcher, invocation, &dropped);
 }
@@ -131,6 +134,9 @@ void azfn__invocation_forget_logs(struct azfn__invocation *invocation)
 
 void azfn__invocation_flush_logs(struct azfn__invocation *invocation)
 {
+    if (invocation->logs.length == 0 && invocation->dropped_logs == 0) {
+        return;
+    }
     struct azfn_span rest = azfn__buffer_span(&invocation->logs);
     struct azfn_span text;
     while (azfn__payload_take_text(&rest, &text)) {
