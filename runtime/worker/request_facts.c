@@ -164,7 +164,9 @@ void azfn__request_facts_fill(struct azfn__request_facts *facts, const struct az
     /* a request that is refused before it is routed has no id yet */
     struct azfn_span id = invocation->id.length > 0 ? invocation->id : azfn__router_invocation_id(request);
     out_fields->invocation_id = id.length > 0 ? id : azfn__absent();
-    out_fields->trace_id = azfn__trace_id_of(azfn__invocation_trace_parent(invocation));
+    /* nothing is noted of a head that is refused */
+    out_fields->trace_id =
+        azfn__trace_id_of(azfn__http_request_header(request, AZFN__SPAN(AZFN__TRACE_PARENT_HEADER)));
     if (wanted & AZFN__FIELDS_OF_REQUEST & ~AZFN__FIELDS_OF_INVOCATION) {
         fill_request(facts, invocation, out_fields);
     }

@@ -37,8 +37,6 @@ static void set_headers(struct fixture *fixture, const struct azfn__http_header 
 {
     fixture->invocation.request.headers = headers;
     fixture->invocation.request.header_count = count;
-    fixture->invocation.request.trace_parent =
-        azfn__http_request_header(&fixture->invocation.request, AZFN__SPAN("traceparent"));
 }
 
 static void set_envelope(struct fixture *fixture, struct azfn_span text)
