@@ -13,13 +13,18 @@ static bool take_id(struct azfn_span *rest, uint32_t *out_id)
     return true;
 }
 
+enum {
+#define KNOWN(name, text) KNOWN_##name,
+    AZFN_ERROR_MAP(KNOWN)
+#undef KNOWN
+    KNOWN_ERROR_COUNT
+};
+
 bool azfn__ask_error_of(uint64_t number, enum azfn_error *out_error)
 {
-#define COUNT(name, text) +1
-    if (number >= 0 AZFN_ERROR_MAP(COUNT)) {
+    if (number >= KNOWN_ERROR_COUNT) {
         return false;
     }
-#undef COUNT
     *out_error = (enum azfn_error)number;
     return true;
 }

@@ -92,9 +92,15 @@ static enum azfn_error list_names(const struct reading *reading, char ***out_nam
     size_t room = 0;
     int fd = openat(reading->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-    enum azfn_error error = folder ? AZFN_OK : refuse_errno(reading, ".");
-    if (!folder && fd >= 0) {
-        close(fd);
+    enum azfn_error error = AZFN_OK;
+    *out_names = NULL;
+    *out_count = 0;
+    if (!folder) {
+        error = refuse_errno(reading, ".");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return error;
     }
     for (struct dirent *entry; error == AZFN_OK && (entry = readdir(folder));) {
         unsigned char type = entry->d_type;
@@ -112,9 +118,7 @@ static enum azfn_error list_names(const struct reading *reading, char ***out_nam
         }
         count += error == AZFN_OK;
     }
-    if (folder) {
-        closedir(folder);
-    }
+    closedir(folder);
     if (count > 1) {
         qsort(names, count, sizeof(*names), order_texts);
     }
