@@ -141,7 +141,7 @@ static void fill_request(struct azfn__request_facts *facts, const struct azfn__i
 {
     const struct azfn__http_request *request = &invocation->request;
     const struct azfn__envelope *envelope = envelope_of(invocation);
-    if (envelope && invocation->function->config->trigger != AZFN__TRIGGER_HTTP) {
+    if (envelope && invocation->function && invocation->function->config->trigger != AZFN__TRIGGER_HTTP) {
         return;
     }
     out_fields->source_ip = azfn__request_facts_source_ip(invocation, facts->source_ip);
