@@ -11,6 +11,9 @@
 
 #include <azfn.h>
 
+/* How often counts are told. */
+#define AZFN__EVENT_COUNT_INTERVAL_MS ((uint64_t)5 * 60 * 1000)
+
 /* X(id, name, level, source, repeats, fields, when, action)
  * source: BROKER; WORKER, whose word it is, and FUNCTION, which calls azfn_security_event() there: both may be in an
  * attacker's hands; ANY: broker and worker.

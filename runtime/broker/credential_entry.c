@@ -22,7 +22,6 @@
 #define SHORTEST_HALF_LIFE_MS 10000
 #define UNUSED_REFRESHES 24
 /* Failures are counted for so long, and then told; a value that is used meanwhile is less urgent. */
-#define TELL_FAILURES_MS 300000
 #define TELL_STALE_MS 3600000
 
 void azfn__credential_link_init(struct azfn__credential_link *ring)
@@ -128,7 +127,7 @@ static void say_failure(struct azfn__credential_entry *entry, enum azfn__securit
     struct saying saying = {.entry = entry, .what = what, .request_id = result->request_id};
     entry->has_failed = true;
     azfn__event_tally_add(&entry->failures_told, event, result->reason, now->steady_ms,
-                          is_stale ? TELL_STALE_MS : TELL_FAILURES_MS, say, &saying);
+                          is_stale ? TELL_STALE_MS : AZFN__EVENT_COUNT_INTERVAL_MS, say, &saying);
 }
 
 static void tell_counts(struct azfn__credential_entry *entry, uint64_t now_ms)
@@ -246,7 +245,8 @@ static void fail(struct azfn__credential_entry *entry, const struct azfn__fetch_
     entry->failures++;
     entry->held_error = error;
     entry->not_before_ms = now->steady_ms + earlier_of(result->retry_after_ms, MAX_RETRY_AFTER_MS);
-    if (result->is_distrusted && events->distrusted != AZFN__EVENT_NONE) { /* not the last try's alone: it may be somebody who comes and goes */
+    /* not the last try's alone: it may be somebody who comes and goes */
+    if (result->is_distrusted && events->distrusted != AZFN__EVENT_NONE) {
         say_failure(entry, events->distrusted, NULL, result, now);
     }
     uint64_t next_ms = later_of(now->steady_ms + wait_after(entry->failures), entry->not_before_ms);

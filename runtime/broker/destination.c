@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #define ARENA_BYTES ((size_t)16 << 20)
-#define TELL_INTERVAL_MS ((uint64_t)5 * 60 * 1000)
 
 static const char *text_of(enum azfn__security_event event)
 {
@@ -105,8 +104,8 @@ void azfn__destination_tell(struct azfn__destinations *destinations, struct azfn
                             const char *reason)
 {
     struct subject subject = {.destinations = destinations, .target = target, .asker = asker};
-    azfn__event_tally_add(&target->tally, event, reason, uv_now(destinations->options.loop), TELL_INTERVAL_MS, say,
-                          &subject);
+    azfn__event_tally_add(&target->tally, event, reason, uv_now(destinations->options.loop),
+                          AZFN__EVENT_COUNT_INTERVAL_MS, say, &subject);
     await_counts(destinations);
 }
 

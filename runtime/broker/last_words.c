@@ -1,12 +1,13 @@
 #include "broker/last_words.h"
 
 #include "base/span.h"
+#include "base/steady_clock.h"
+#include "base/wall_clock.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Debian 12's signal.h does not know it. */
@@ -32,22 +33,15 @@ static const struct azfn__log_sink *last_log;
 static char stack[STACK_BYTES];
 static atomic_flag has_begun = ATOMIC_FLAG_INIT;
 
-static int64_t now_ms(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* False: the stream does not take it in time. */
 static bool write_whole(const struct azfn__log_stream *stream, struct azfn_span text)
 {
-    int64_t deadline = now_ms(CLOCK_MONOTONIC) + WAIT_MS;
+    uint64_t deadline = azfn__steady_clock_ms() + WAIT_MS;
     while (text.length > 0) {
         ssize_t count = azfn__log_stream_put(stream, text.data, text.length);
         if (count >= 0) {
             text = azfn__span_from(text, (size_t)count);
-        } else if (errno != EAGAIN || now_ms(CLOCK_MONOTONIC) >= deadline) {
+        } else if (errno != EAGAIN || azfn__steady_clock_ms() >= deadline) {
             return false;
         } else {
             struct pollfd ready = {.fd = stream->fd, .events = POLLOUT};
@@ -66,7 +60,7 @@ static void say(enum azfn__security_event event, struct azfn__event_fields field
                                           .description = description,
                                           .app_id = last_log->app_id,
                                           .sequence = last_log->sequence + 1,
-                                          .time_ms = now_ms(CLOCK_REALTIME)};
+                                          .time_ms = (int64_t)azfn__wall_clock_ms()};
     azfn__buffer_append_char(&last_line, '\n');
     azfn__log_line_append(&last_line, &entry);
     struct azfn_span text = azfn__buffer_span(&last_line);

@@ -1,10 +1,11 @@
 #include "broker/log_sink.h"
 
 #include "base/span.h"
+#include "base/steady_clock.h"
+#include "base/wall_clock.h"
 
 #include <poll.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DROPPED_REPORT_MS 1000
@@ -12,20 +13,13 @@
 #define RETRY_MS 10
 #define FLUSH_RETRY_MS 1
 
-static int64_t now_ms(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void azfn__log_sink_init(struct azfn__log_sink *sink)
 {
     *sink = (struct azfn__log_sink){.app_id = azfn__span("azfn", 4)};
     azfn__buffer_init(&sink->line, AZFN__LOG_LINE_MAX_BYTES * 2);
     azfn__log_stream_init(&sink->streams[0], STDOUT_FILENO);
     azfn__log_stream_init(&sink->streams[1], STDERR_FILENO);
-    azfn__log_limits_init(&sink->limits, (uint64_t)now_ms(CLOCK_MONOTONIC));
+    azfn__log_limits_init(&sink->limits, azfn__steady_clock_ms());
 }
 
 void azfn__log_sink_clean_up(struct azfn__log_sink *sink)
@@ -151,7 +145,7 @@ static void report_dropped(struct azfn__log_sink *sink)
                                               .description = azfn_span_of(report.description),
                                               .app_id = sink->app_id,
                                               .sequence = sink->sequence + 1,
-                                              .time_ms = now_ms(CLOCK_REALTIME)};
+                                              .time_ms = (int64_t)azfn__wall_clock_ms()};
         if (!write_line(sink, &entry)) {
             return;
         }
@@ -181,8 +175,8 @@ bool azfn__log_sink_write(struct azfn__log_sink *sink, struct azfn__log_entry en
 {
     entry.sequence = ++sink->sequence;
     entry.app_id = sink->app_id;
-    entry.time_ms = now_ms(CLOCK_REALTIME);
-    bool is_within_rate = azfn__log_limits_take(&sink->limits, &entry, (uint64_t)now_ms(CLOCK_MONOTONIC));
+    entry.time_ms = (int64_t)azfn__wall_clock_ms();
+    bool is_within_rate = azfn__log_limits_take(&sink->limits, &entry, azfn__steady_clock_ms());
     bool is_written = is_within_rate && write_line(sink, &entry);
     if (is_within_rate && !is_written) {
         azfn__log_limits_count_unread(&sink->limits, &entry);
@@ -236,14 +230,14 @@ enum azfn_error azfn__log_sink_attach(struct azfn__log_sink *sink, uv_loop_t *lo
 
 void azfn__log_sink_flush(struct azfn__log_sink *sink, uint32_t limit_ms)
 {
-    int64_t deadline = now_ms(CLOCK_MONOTONIC) + limit_ms;
+    uint64_t deadline = azfn__steady_clock_ms() + limit_ms;
     for (;;) {
         write_pending(sink);
         report_dropped(sink);
         if ((!is_any_pending(sink) && sink->limits.dropped == 0) || !is_any_open(sink)) {
             return;
         }
-        if (now_ms(CLOCK_MONOTONIC) >= deadline) {
+        if (azfn__steady_clock_ms() >= deadline) {
             break;
         }
         (void)poll(NULL, 0, FLUSH_RETRY_MS);

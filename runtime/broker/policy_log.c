@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define TELL_INTERVAL_MS ((uint64_t)5 * 60 * 1000)
 /* A large app has thousands of grants: as many lines at once as the host's pipe takes, then the next ones. */
 #define LINES_AT_ONCE 100
 #define NEXT_LINES_MS 1000
@@ -168,7 +167,7 @@ static void on_timer(uv_timer_t *timer);
 static void tell_later(struct azfn__policy_log *log)
 {
     if (!uv_is_active((uv_handle_t *)&log->timer)) {
-        uv_timer_start(&log->timer, on_timer, TELL_INTERVAL_MS, 0);
+        uv_timer_start(&log->timer, on_timer, AZFN__EVENT_COUNT_INTERVAL_MS, 0);
     }
 }
 

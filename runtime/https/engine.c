@@ -1,11 +1,11 @@
 #include "https/engine.h"
 
+#include "base/steady_clock.h"
 #include "https/request.h"
 #include "https/trust.h"
 #include "https/wiping_memory.h"
 
 #include <string.h>
-#include <time.h>
 
 #define DEFAULT_CONNECTIONS 64U
 /* For those that go first: slow destinations must not keep tokens and secrets away from all others. */
@@ -13,13 +13,6 @@
 #define TOO_LATE "the time limit was reached"
 #define LINGER_MS 30000U
 #define NEVER UINT64_MAX
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void append(struct azfn__https_list *list, struct azfn__https_request *request)
 {
@@ -56,7 +49,7 @@ static void arm_timer(struct azfn__https_engine *engine)
     }
     uint64_t due_ms =
         engine->libcurl_due_ms < engine->deadline_due_ms ? engine->libcurl_due_ms : engine->deadline_due_ms;
-    uint64_t now = now_ms();
+    uint64_t now = azfn__steady_clock_ms();
     int64_t delay_ms = -1;
     if (engine->wants_turn || due_ms <= now) {
         delay_ms = 0;
@@ -76,7 +69,7 @@ static int on_libcurl_timer(CURLM *multi, long timeout_ms, void *user_data)
 {
     (void)multi;
     struct azfn__https_engine *engine = user_data;
-    engine->libcurl_due_ms = timeout_ms < 0 ? NEVER : now_ms() + (uint64_t)timeout_ms;
+    engine->libcurl_due_ms = timeout_ms < 0 ? NEVER : azfn__steady_clock_ms() + (uint64_t)timeout_ms;
     arm_timer(engine);
     return 0;
 }
@@ -189,7 +182,7 @@ static void linger(struct azfn__https_request *request)
 {
     request->is_cancelled = true;
     request->lingers = true;
-    request->deadline_ms = now_ms() + LINGER_MS;
+    request->deadline_ms = azfn__steady_clock_ms() + LINGER_MS;
 }
 
 static void drop(struct azfn__https_request *request)
@@ -358,7 +351,7 @@ void azfn__https_engine_on_timer(struct azfn__https_engine *engine)
     engine->is_in_turn = true;
     engine->wants_turn = false;
     uint64_t last_number = engine->last_number;
-    uint64_t now = now_ms();
+    uint64_t now = azfn__steady_clock_ms();
     if (engine->deadline_due_ms <= now) {
         engine->deadline_due_ms = NEVER;
         end_late(engine, &engine->active, now);
@@ -371,7 +364,7 @@ void azfn__https_engine_on_timer(struct azfn__https_engine *engine)
     }
     admit_queued(engine, &engine->queued_first, engine->max_active + EXTRA_CONNECTIONS, last_number);
     admit_queued(engine, &engine->queued, engine->max_active, last_number);
-    if (engine->libcurl_due_ms <= now_ms()) {
+    if (engine->libcurl_due_ms <= azfn__steady_clock_ms()) {
         engine->libcurl_due_ms = NEVER;
         talk_to_libcurl(engine, CURL_SOCKET_TIMEOUT, 0);
     }
@@ -388,7 +381,7 @@ enum azfn_error azfn__https_engine_start(struct azfn__https_engine *engine,
         return error;
     }
     request->number = ++engine->last_number;
-    request->deadline_ms = now_ms() + options->timeout_ms;
+    request->deadline_ms = azfn__steady_clock_ms() + options->timeout_ms;
     if (request->deadline_ms < engine->deadline_due_ms) {
         engine->deadline_due_ms = request->deadline_ms;
     }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TELL_INTERVAL_MS ((uint64_t)5 * 60 * 1000)
 #define ADDRESS_BYTES 48 /* the longest of IPv6 has 45 */
 #define NAME_BYTES (sizeof(AZFN__PRINCIPAL_HEADER) - 1)
 
@@ -194,7 +193,7 @@ static void tell_count(struct azfn__callers *callers, struct azfn__caller *calle
 static void tell_later(struct azfn__callers *callers)
 {
     if (!uv_is_active((uv_handle_t *)&callers->timer)) {
-        uv_timer_start(&callers->timer, on_timer, TELL_INTERVAL_MS, 0);
+        uv_timer_start(&callers->timer, on_timer, AZFN__EVENT_COUNT_INTERVAL_MS, 0);
     }
 }
 

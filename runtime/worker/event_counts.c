@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TELL_INTERVAL_MS ((uint64_t)5 * 60 * 1000)
 /* Those of the worker itself differ by what this program says: few. */
 #define OWN_KINDS 16
 #define OTHERS 1
@@ -78,7 +77,7 @@ static void tell_count(struct azfn__event_counts *counts, struct azfn__counted_e
 static void tell_later(struct azfn__event_counts *counts)
 {
     if (!uv_is_active((uv_handle_t *)&counts->timer)) {
-        uv_timer_start(&counts->timer, on_timer, TELL_INTERVAL_MS, 0);
+        uv_timer_start(&counts->timer, on_timer, AZFN__EVENT_COUNT_INTERVAL_MS, 0);
     }
 }
 
